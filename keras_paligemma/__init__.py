@@ -1,0 +1,21 @@
+"""PaliGemma on Keras 3: the model, and the system that trains it."""
+
+# The model
+# Its training loss
+from keras_paligemma.layers import ResponseCrossentropy
+from keras_paligemma.models import PaliGemmaBackbone
+from keras_paligemma.models import PaliGemmaCausalLM
+
+# From images and text to its inputs, and back
+from keras_paligemma.preprocessing import PaliGemmaCausalLMPreprocessor
+from keras_paligemma.preprocessing import PaliGemmaImageConverter
+from keras_paligemma.preprocessing import PaliGemmaTokenizer
+
+__all__ = [
+    "PaliGemmaBackbone",
+    "PaliGemmaCausalLM",
+    "PaliGemmaCausalLMPreprocessor",
+    "PaliGemmaImageConverter",
+    "PaliGemmaTokenizer",
+    "ResponseCrossentropy",
+]

@@ -1,0 +1,17 @@
+"""Building blocks: pure functions, and thin Keras layers over them."""
+
+from keras_paligemma.layers.decoder import Decoder
+from keras_paligemma.layers.dense import TransposedDense
+from keras_paligemma.layers.image_encoder_block import ImageEncoderBlock
+from keras_paligemma.layers.initialization import initialize_with
+from keras_paligemma.layers.response_crossentropy import ResponseCrossentropy
+from keras_paligemma.layers.token_embedding import TokenEmbedding
+
+__all__ = [
+    "Decoder",
+    "ImageEncoderBlock",
+    "ResponseCrossentropy",
+    "TokenEmbedding",
+    "TransposedDense",
+    "initialize_with",
+]

@@ -1,0 +1,101 @@
+"""One place for how a product with a weight matrix is written.
+
+Kernels are stored `[out, in]`, as Transformers stores them: checkpoints map
+one to one, and a decode step with one row reads the kernel front to back.
+Which form of the same product is fast differs tenfold by backend, dtype and
+number of rows; the figures behind each choice are printed by
+`tests/benchmarks/linear.py`.
+"""
+
+import math
+
+import keras
+from keras import ops
+
+# Up to this many rows a product reads the matrix, not the rows: memory bound.
+FEW_ROWS = 16
+
+
+def linear(inputs, kernel):
+    """Multiplies rows with a kernel stored `[out, in]`.
+
+    Args:
+        inputs: float tensor `[..., in]`.
+        kernel: float tensor `[out, in]`.
+
+    Returns:
+        Float tensor `[..., out]` in the dtype of `inputs`.
+    """
+    return _product(inputs, kernel, large=False)
+
+
+def vocabulary_logits(hidden, embeddings, soft_cap=None):
+    """Scores every token of the vocabulary, in float32.
+
+    The only function that makes logits: training, scoring and every decoding
+    step share it, so that a soft cap can never hold in one and not the other.
+
+    Args:
+        hidden: float tensor `[..., hidden_dim]`.
+        embeddings: float tensor `[vocabulary, hidden_dim]`.
+        soft_cap: float or `None`. `c` in `c * tanh(logits / c)` (Gemma 2:
+            30).
+
+    Returns:
+        float32 tensor `[..., vocabulary]`.
+    """
+    logits = ops.cast(_product(hidden, embeddings, large=True), "float32")
+    return soft_capped(logits, soft_cap)
+
+
+def soft_capped(logits, soft_cap):
+    """Returns `soft_cap * tanh(logits / soft_cap)`, or `logits` if `None`."""
+    if soft_cap is None:
+        return logits
+    return ops.tanh(logits / soft_cap) * soft_cap
+
+
+def plain_product(inputs, kernel):
+    """The reference form of `linear`: what every other form must equal."""
+    return ops.matmul(inputs, ops.transpose(kernel))
+
+
+def _product(inputs, kernel, large):
+    backend = keras.config.backend()
+    if backend == "jax":
+        return _jax_product(inputs, kernel, large)
+    if backend == "torch":
+        return _torch_product(inputs, kernel, large)
+    return plain_product(inputs, kernel)
+
+
+def _jax_product(inputs, kernel, large):
+    import jax
+
+    kernel = ops.convert_to_tensor(kernel)
+    rows = math.prod(inputs.shape[:-1])
+    contract = (((inputs.ndim - 1,), (1,)), ((), ()))
+    if jax.default_backend() == "cpu" and rows > 1:
+        # XLA's CPU code for a bfloat16 result converts element by element.
+        result = jax.lax.dot_general(
+            inputs, kernel, contract, preferred_element_type="float32"
+        )
+        return result if large else result.astype(inputs.dtype)
+    return jax.lax.dot_general(inputs, kernel, contract)
+
+
+def _torch_product(inputs, kernel, large):
+    import torch
+
+    kernel = ops.convert_to_tensor(kernel)
+    rows = math.prod(inputs.shape[:-1])
+    few = rows <= FEW_ROWS and inputs.device.type == "cpu"
+    if few and large and inputs.dtype == torch.float32:
+        columns = inputs.reshape(rows, -1)
+        if rows == 1:
+            # Two columns take the matrix-matrix code, which reads the kernel
+            # with all cores; one column does not.
+            columns = torch.nn.functional.pad(columns, (0, 0, 0, 1))
+        product = (kernel @ columns.T).T[:rows]
+        return product.reshape(*inputs.shape[:-1], kernel.shape[0])
+    return torch.nn.functional.linear(inputs, kernel)

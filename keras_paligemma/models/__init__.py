@@ -1,0 +1,24 @@
+"""The model: image encoder, backbone, task head, decoding, presets."""
+
+from keras_paligemma.models.backbone import COMPONENTS
+from keras_paligemma.models.backbone import PaliGemmaBackbone
+from keras_paligemma.models.causal_lm import PaliGemmaCausalLM
+from keras_paligemma.models.image_encoder import ImageEncoder
+from keras_paligemma.preprocessing import PaliGemmaCausalLMPreprocessor
+from keras_paligemma.preprocessing import PaliGemmaImageConverter
+from keras_paligemma.preprocessing import PaliGemmaTokenizer
+
+# Keras-Hub finds the classes that belong together by this attribute.
+for _cls in (
+    PaliGemmaCausalLMPreprocessor,
+    PaliGemmaImageConverter,
+    PaliGemmaTokenizer,
+):
+    _cls.backbone_cls = PaliGemmaBackbone
+
+__all__ = [
+    "COMPONENTS",
+    "ImageEncoder",
+    "PaliGemmaBackbone",
+    "PaliGemmaCausalLM",
+]

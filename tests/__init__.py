@@ -1,0 +1,1 @@
+"""Tests of keras_paligemma; `python -m tests` runs them on every backend."""

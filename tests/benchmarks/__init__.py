@@ -1,0 +1,1 @@
+"""Measurements of speed and memory, ours and the peers' in one run."""

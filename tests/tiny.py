@@ -1,0 +1,97 @@
+"""Small stand-ins for the big things: a tokenizer model and photographs.
+
+Plain functions, so that benchmarks and examples can use them as well as the
+fixtures of `conftest.py` do.
+"""
+
+import functools
+import io
+
+import numpy as np
+import sentencepiece
+import skimage.data
+from sklearn.datasets import load_sample_image
+
+CAPTIONS = (
+    "A cat lies on a couch and looks into the camera.",
+    "An astronaut in an orange suit smiles before a flag.",
+    "A cup of coffee stands on a wooden table, with a spoon.",
+    "A white rocket stands on the launch pad before dawn.",
+    "A Chinese temple under a blue sky, with red pillars.",
+    "A pink flower, a dahlia, in front of green leaves.",
+    "Two dogs run over the grass; one of them carries a stick.",
+    "caption en",
+    "caption de",
+    "answer en how many dogs are there?",
+    "answer en what colour is the sky?",
+    "detect cat ; dog ; cup of coffee",
+    "segment rocket ; flower",
+    "question en blue",
+    "ocr",
+    "0123456789 (10 %) + - * / = ' \" ! : _",
+    "Eine Katze liegt auf dem Sofa und schaut in die Kamera.",
+)
+
+
+@functools.cache
+def tiny_sentencepiece_proto(vocabulary_size=400):
+    """Trains a raw Gemma-like SentencePiece model, without <loc> and <seg>.
+
+    Like Gemma's file: byte pairs with byte fallback, no dummy prefix, text
+    taken as it is, and the newline as a piece of its own.
+
+    Args:
+        vocabulary_size: int. The number of pieces.
+
+    Returns:
+        bytes. The serialized model, the same in every run.
+    """
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(CAPTIONS * 4),
+        model_writer=model,
+        vocab_size=vocabulary_size,
+        model_type="bpe",
+        byte_fallback=True,
+        add_dummy_prefix=False,
+        remove_extra_whitespaces=False,
+        normalization_rule_name="identity",
+        character_coverage=1.0,
+        user_defined_symbols=["\n"],
+        pad_id=0,
+        eos_id=1,
+        bos_id=2,
+        unk_id=3,
+        pad_piece="<pad>",
+        eos_piece="<eos>",
+        bos_piece="<bos>",
+        unk_piece="<unk>",
+        num_threads=1,
+        minloglevel=3,
+    )
+    return model.getvalue()
+
+
+def photographs(size=(60, 80)):
+    """Returns crops of the photographs that need no download.
+
+    Args:
+        size: tuple of int. The height and width of each crop.
+
+    Returns:
+        A dict of name to uint8 array `[height, width, 3]`.
+    """
+    sources = {
+        "astronaut": skimage.data.astronaut(),
+        "cat": skimage.data.chelsea(),
+        "coffee": skimage.data.coffee(),
+        "temple": load_sample_image("china.jpg"),
+        "flower": load_sample_image("flower.jpg"),
+    }
+    crops = {}
+    for name, image in sources.items():
+        top = (image.shape[0] - size[0]) // 2
+        left = (image.shape[1] - size[1]) // 2
+        crop = image[top : top + size[0], left : left + size[1]]
+        crops[name] = np.ascontiguousarray(crop)
+    return crops
