@@ -136,12 +136,19 @@ def positive_int(text):
 
 def load_model(preset, options):
     from keras_paligemma import PaliGemmaCausalLM
+    from keras_paligemma.checkpoints import open_checkpoint
 
+    checkpoint = open_checkpoint(preset)
+    dtype = options.dtype
+    if dtype is None and checkpoint.format != "keras":
+        # A preset of our own knows its dtype policy; elsewhere Keras would
+        # take float32, whatever the weights are stored in.
+        dtype = checkpoint.dtype
     return PaliGemmaCausalLM.from_preset(
-        preset,
-        dtype=options.dtype,
+        checkpoint.path,
         image_size=options.image_size,
         progress=True,
+        **({"dtype": dtype} if dtype else {}),
     )
 
 
@@ -181,22 +188,16 @@ def run_generate(options):
             )
     model = load_model(options.preset, options)
     model.compile(sampler=sampler)
+    # One row: several images are all its own.
     images = options.image if len(options.image) > 1 else options.image[0]
-    inputs = {"images": [images], "prompts": [options.prompt]}
+    inputs = {"images": images, "prompts": options.prompt}
+    settings = {"max_length": options.max_length, "seed": options.seed}
     if options.stream:
-        for piece in model.generate_stream(
-            inputs, max_length=options.max_length
-        ):
+        for piece in model.generate_stream(inputs, **settings):
             print(piece, end="", flush=True)
         print()
-        return
-    (answer,) = model.generate(
-        inputs,
-        max_length=options.max_length,
-        strip_prompt=True,
-        seed=options.seed,
-    )
-    print(answer)
+    else:
+        print(model.generate(inputs, strip_prompt=True, **settings))
 
 
 def run_convert(options):

@@ -99,7 +99,7 @@ class LazyArray:
             A list of pairs `(start, stop)`.
         """
         rows = self.num_rows
-        step = rows
+        step = max(rows, 1)
         if self.cheap_rows and self.num_bytes > block_bytes:
             step = max(1, block_bytes * rows // self.num_bytes)
         return [

@@ -89,6 +89,8 @@ def write_transformers(
             f"Expected one of {list(FLOAT_DTYPES)}. Received: dtype={dtype!r}"
         )
     parse_size(max_shard_size)
+    # Says what Transformers lacks before arrays are compared with a table.
+    _text_config(arguments, arguments["vocabulary_size"])
     keys = _source_arrays(arguments, arrays)
     files = _config_files(
         arguments, keys, tokenizer_proto, image_options or {}, dtype

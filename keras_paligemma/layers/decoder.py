@@ -1,5 +1,7 @@
 """The Gemma decoder: image tokens and text tokens in, text states out."""
 
+import functools
+
 import keras
 from keras import ops
 
@@ -165,37 +167,26 @@ class Decoder(keras.layers.Layer):
             if i == self.num_layers - 1 and num_queries is not None:
                 queries = num_queries
                 block_mask = block_mask[:, -queries:]
+            run = functools.partial(
+                block,
+                attention_mask=block_mask,
+                tables=tables,
+                num_queries=queries,
+                seeds=block.draw_seeds(training),
+            )
             if cache is None:
-                x = self._run_block(
-                    block, x, block_mask, tables, queries, training
-                )
+                x = self._without_cache(run, training)(x)
             else:
-                x, block_cache = block(
-                    x,
-                    block_mask,
-                    tables,
-                    cache=cache[i],
-                    cache_index=cache_index,
-                    num_queries=queries,
-                    training=training,
-                )
+                x, block_cache = run(x, cache=cache[i], cache_index=cache_index)
                 new_cache.append(block_cache)
         return self.final_norm(x), new_cache
 
-    def _run_block(self, block, x, mask, tables, num_queries, training):
-        def run(x, mask, cosine, sine):
-            hidden, _ = block(
-                x,
-                mask,
-                (cosine, sine),
-                num_queries=num_queries,
-                training=training,
-            )
-            return hidden
+    def _without_cache(self, run, training):
+        def hidden(x):
+            return run(x)[0]
 
-        if self.remat and training:
-            run = keras.remat(run)
-        return run(x, mask, *tables)
+        # Only `x` is an argument: gradients flow through nothing else.
+        return keras.remat(hidden) if self.remat and training else hidden
 
     def compute_output_spec(
         self, image_embeddings, text_embeddings, *args, **kwargs

@@ -31,7 +31,8 @@ class DecoderAttention(keras.layers.Layer):
         soft_cap=None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        # The tables of rotary positions must stay float32.
+        super().__init__(autocast=False, **kwargs)
         self.num_query_heads = num_query_heads
         self.num_key_value_heads = num_key_value_heads
         self.head_dim = head_dim
@@ -57,7 +58,7 @@ class DecoderAttention(keras.layers.Layer):
     def call(
         self,
         inputs,
-        mask,
+        attention_mask,
         tables,
         cache=None,
         cache_index=0,
@@ -67,7 +68,7 @@ class DecoderAttention(keras.layers.Layer):
 
         Args:
             inputs: float tensor `[batch, length, hidden_dim]`.
-            mask: bool tensor `[batch, queries, keys]`.
+            attention_mask: bool tensor `[batch, queries, keys]`.
             tables: cosines and sines of the positions of `inputs`.
             cache: `None`, or a key and a value tensor
                 `[batch, keys, num_key_value_heads, head_dim]` which take the
@@ -92,7 +93,9 @@ class DecoderAttention(keras.layers.Layer):
             key = ops.slice_update(cache[0], start, key)
             value = ops.slice_update(cache[1], start, value)
             cache = (key, value)
-        mixed = attend(query, key, value, mask, self.query_scale, self.soft_cap)
+        mixed = attend(
+            query, key, value, attention_mask, self.query_scale, self.soft_cap
+        )
         return self.output_dense(mixed), cache
 
     def _heads(self, x, num_heads):

@@ -3,6 +3,7 @@
 import keras
 
 from keras_paligemma.layers.decoder_attention import DecoderAttention
+from keras_paligemma.layers.dropout import SeededDropout
 from keras_paligemma.layers.feedforward import GatedFeedForward
 from keras_paligemma.layers.rms_normalization import RMSNormalization
 
@@ -34,7 +35,8 @@ class DecoderBlock(keras.layers.Layer):
         dropout=0.0,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        # The tables of rotary positions must stay float32.
+        super().__init__(autocast=False, **kwargs)
         self.attention_config = dict(attention)
         self.intermediate_dim = intermediate_dim
         self.use_post_attention_norm = use_post_attention_norm
@@ -73,25 +75,33 @@ class DecoderBlock(keras.layers.Layer):
         self.built = True
 
     def _dropout(self, name):
-        return keras.layers.Dropout(
+        return SeededDropout(
             self.dropout_rate, dtype=self.dtype_policy, name=name
         )
+
+    def draw_seeds(self, training):
+        """Returns the seeds of one call's dropouts, `None` without any."""
+        dropouts = (self.attention_dropout, self.feedforward_dropout)
+        return tuple(dropout.draw(training) for dropout in dropouts)
 
     def call(
         self,
         inputs,
-        mask,
+        attention_mask,
         tables,
         cache=None,
         cache_index=0,
         num_queries=None,
-        training=None,
+        seeds=(None, None),
     ):
-        """Runs the block; arguments and results as `DecoderAttention`'s."""
+        """Runs the block; arguments and results as `DecoderAttention`'s.
+
+        `seeds` is what `draw_seeds` returned.
+        """
         x = inputs if num_queries is None else inputs[:, -num_queries:]
         mixed, cache = self.attention(
             self.attention_norm(inputs),
-            mask,
+            attention_mask,
             tables,
             cache=cache,
             cache_index=cache_index,
@@ -99,9 +109,9 @@ class DecoderBlock(keras.layers.Layer):
         )
         if self.post_attention_norm is not None:
             mixed = self.post_attention_norm(mixed)
-        x = x + self.attention_dropout(mixed, training=training)
+        x = x + self.attention_dropout(mixed, seeds[0])
         hidden = self.feedforward(self.feedforward_norm(x))
-        hidden = self.feedforward_dropout(hidden, training=training)
+        hidden = self.feedforward_dropout(hidden, seeds[1])
         if self.post_feedforward_norm is not None:
             hidden = self.post_feedforward_norm(hidden)
         return x + hidden, cache

@@ -30,7 +30,8 @@ class RMSNormalization(keras.layers.Layer):
     """
 
     def __init__(self, epsilon=1e-6, **kwargs):
-        super().__init__(**kwargs)
+        # The scale must stay float32 where it is stored so.
+        super().__init__(autocast=False, **kwargs)
         self.epsilon = epsilon
 
     def build(self, input_shape):

@@ -1,4 +1,8 @@
-"""From images, prompts and responses to the model's inputs, and back."""
+"""From images, prompts and responses to the model's inputs, and back.
+
+Beyond 300 lines for its documentation: what goes in and what comes out of
+training and of generation is told here, beside the one class that does both.
+"""
 
 import functools
 
@@ -15,11 +19,13 @@ from keras_paligemma.preprocessing.presets import PreprocessorPresets
 from keras_paligemma.preprocessing.raw_inputs import as_texts
 from keras_paligemma.preprocessing.raw_inputs import clean_prompt
 from keras_paligemma.preprocessing.raw_inputs import group_images
+from keras_paligemma.preprocessing.raw_inputs import pad_images
+from keras_paligemma.preprocessing.raw_inputs import select_inputs
 from keras_paligemma.preprocessing.raw_inputs import stack_arrays
 from keras_paligemma.preprocessing.tf_data import as_float32
 from keras_paligemma.preprocessing.tf_data import call_in_tf_data
+from keras_paligemma.preprocessing.tf_data import image_shapes
 from keras_paligemma.preprocessing.tf_data import is_symbolic
-from keras_paligemma.preprocessing.tf_data import is_text
 from keras_paligemma.preprocessing.tf_data import static_shape
 from keras_paligemma.preprocessing.tokenizer import PaliGemmaTokenizer
 from keras_paligemma.preprocessing.truncation import TruncationCounter
@@ -107,6 +113,14 @@ class PaliGemmaCausalLMPreprocessor(
         add_end_token=True,
         **kwargs,
     ):
+        for option in ("sequence_length", "add_bos", "add_eos"):
+            value = getattr(tokenizer, option, None)
+            if value:
+                raise ValueError(
+                    "The preprocessor packs and pads itself; its tokenizer "
+                    f"must not. Received: a tokenizer with {option}={value}. "
+                    f"Make it without `{option}`."
+                )
         super().__init__(
             tokenizer=tokenizer,
             sequence_length=sequence_length,
@@ -148,7 +162,7 @@ class PaliGemmaCausalLMPreprocessor(
                 f"type(sample_weight)={type(sample_weight).__name__}. Pass "
                 'the answers as x["responses"].'
             )
-        inputs = _select(x, required=("images", "prompts", "responses"))
+        inputs = select_inputs(x, required=("images", "prompts", "responses"))
         length = sequence_length or self.sequence_length
         # One more token, for the labels are the tokens one step ahead.
         outputs = self._run(inputs, self._training_arrays, length, length + 1)
@@ -173,7 +187,7 @@ class PaliGemmaCausalLMPreprocessor(
             on a forced start, which attends causally like the rest of the
             answer.
         """
-        inputs = _select(x, required=("images", "prompts"))
+        inputs = select_inputs(x, required=("images", "prompts"))
         length = sequence_length or self.sequence_length
         return self._run(inputs, self._generation_arrays, length, length)
 
@@ -212,8 +226,10 @@ class PaliGemmaCausalLMPreprocessor(
         make_arrays = functools.partial(make_arrays, length=length)
         if not is_symbolic(inputs):
             return make_arrays(inputs)
-        image_shape, mask_shape = self._symbolic_image_shapes(inputs)
         batch_shape = static_shape(inputs["prompts"], "prompts")
+        image_shape, mask_shape = image_shapes(
+            inputs["images"], batch_shape, self.image_size
+        )
         token_shape = (*batch_shape, output_length)
         outputs = {"images": (image_shape, "float32")}
         outputs |= {key: (token_shape, "int32") for key in _TOKEN_KEYS}
@@ -223,26 +239,6 @@ class PaliGemmaCausalLMPreprocessor(
         return call_in_tf_data(
             functools.partial(make_arrays, several=several), inputs, outputs
         )
-
-    def _symbolic_image_shapes(self, inputs):
-        """Returns the shapes of `images` and `image_mask` in the outputs."""
-        shape = static_shape(inputs["images"], "images")
-        batch_shape = static_shape(inputs["prompts"], "prompts")
-        rank = len(batch_shape)
-        if is_text(inputs["images"]):
-            leading, pixels = shape, (None, None)
-        else:
-            # Grey images [height, width] may come alone, but not in batches.
-            start = max(len(shape) - 3, 0)
-            leading, pixels = shape[:start], shape[start : start + 2]
-        if self.image_converter is not None:
-            pixels = self.image_size
-        # Several images each have one axis more; one alone needs no mask.
-        counts = leading[rank:]
-        if not counts or counts == (1,):
-            return (*batch_shape, *pixels, 3), None
-        mask_shape = (*batch_shape, *counts)
-        return (*mask_shape, *pixels, 3), mask_shape
 
     def _training_arrays(self, inputs, length, several=None):
         return self._make_arrays(
@@ -323,15 +319,7 @@ class PaliGemmaCausalLMPreprocessor(
             stacked = stack_arrays(images)
         else:
             stacked = to_numpy(self.image_converter(images))
-        if several is None:
-            several = any(count != 1 for count in counts)
-        if not several:
-            return {"images": stacked}
-        shape = (len(groups), max(counts))
-        image_mask = np.arange(shape[1]) < np.array(counts)[:, None]
-        padded = np.zeros((*shape, *stacked.shape[1:]), dtype="float32")
-        padded[image_mask] = stacked
-        return {"images": padded, "image_mask": image_mask.astype("int32")}
+        return pad_images(stacked, counts, several)
 
     def _detokenize(self, token_ids):
         size = self.tokenizer.vocabulary_size()
@@ -348,20 +336,3 @@ class PaliGemmaCausalLMPreprocessor(
         position = token_ids.index(separator)
         parts = [token_ids[:position], token_ids[position + 1 :]]
         return "\n".join(self.tokenizer.detokenize(parts))
-
-
-def _select(x, required):
-    """Picks the inputs that are read from `x`, and checks that it has them."""
-    if not isinstance(x, dict):
-        raise ValueError(
-            f"The inputs must be a dict with the keys {required}. Received: "
-            f"type(x)={type(x).__name__}"
-        )
-    missing = [key for key in required if x.get(key) is None]
-    if missing:
-        raise ValueError(
-            f"The inputs must be a dict with the keys {required}. Received: "
-            f"keys {sorted(x)}, without {missing}."
-        )
-    names = ("images", "prompts", "responses")
-    return {name: x[name] for name in names if x.get(name) is not None}

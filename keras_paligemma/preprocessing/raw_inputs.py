@@ -11,6 +11,31 @@ from keras_paligemma.preprocessing.image_loading import to_numpy
 _TYPED_TOKENS = re.compile(r"(?:\s*(?:<image>|<bos>))+\s*")
 
 
+def select_inputs(x, required):
+    """Picks the inputs that are read from `x`.
+
+    Args:
+        x: dict. What the user passed; other keys are left out.
+        required: tuple of str. The keys that must be there.
+
+    Raises:
+        ValueError: If `x` is no dict or lacks a required key.
+    """
+    if not isinstance(x, dict):
+        raise ValueError(
+            f"The inputs must be a dict with the keys {required}. Received: "
+            f"type(x)={type(x).__name__}"
+        )
+    missing = [key for key in required if x.get(key) is None]
+    if missing:
+        raise ValueError(
+            f"The inputs must be a dict with the keys {required}. Received: "
+            f"keys {sorted(x)}, without {missing}."
+        )
+    names = ("images", "prompts", "responses")
+    return {name: x[name] for name in names if x.get(name) is not None}
+
+
 def as_texts(value, name):
     """Turns one text or a batch of texts into a list of str.
 
@@ -80,36 +105,6 @@ def group_images(images, batched, num_examples):
     return [_several(group) for group in groups]
 
 
-def _as_text(text, name):
-    if isinstance(text, bytes):
-        text = text.decode("utf-8")
-    if not isinstance(text, str):
-        raise ValueError(
-            f"`{name}` must be a str or a list of str. Received: "
-            f"type={type(text).__name__}, value={text!r:.100}"
-        )
-    return str(text)
-
-
-def _examples(images):
-    """Splits a batch of images; returns None for what is one image."""
-    if isinstance(images, (list, tuple)):
-        return list(images)
-    if is_array(images):
-        array = to_numpy(images)
-        if array.dtype.kind in "SUO" and array.ndim:
-            return array.tolist()
-        if array.ndim >= 4:
-            return list(array)
-    return None
-
-
-def _several(images):
-    """Splits the images of one example; one image becomes a list of one."""
-    groups = _examples(images)
-    return [images] if groups is None else groups
-
-
 def stack_arrays(images):
     """Stacks images that are in [-1, 1] and of the right size already.
 
@@ -139,3 +134,65 @@ def stack_arrays(images):
             f"Received: shapes {sorted(shapes)}."
         )
     return np.stack(arrays)
+
+
+def pad_images(stacked, counts, several=None):
+    """Sorts stacked images into rows, and pads the rows to one length.
+
+    Three images of two examples, `counts=[2, 1]`, become
+
+    ```
+    images      [[image 0, image 1], [image 2, zeros]]
+    image_mask  [[1, 1], [1, 0]]
+    ```
+
+    Args:
+        stacked: float32 array `[sum(counts), height, width, 3]`.
+        counts: list of int. How many images each example has.
+        several: bool. Whether there is an axis for the images of an example;
+            `None` for "if some example has another number than one".
+
+    Returns:
+        A dict with `"images"` `[batch, images, height, width, 3]` and
+        `"image_mask"` int32 `[batch, images]`; without that axis only with
+        `"images"` `[batch, height, width, 3]`.
+    """
+    if several is None:
+        several = any(count != 1 for count in counts)
+    if not several:
+        return {"images": stacked}
+    shape = (len(counts), max(counts))
+    image_mask = np.arange(shape[1]) < np.array(counts)[:, None]
+    padded = np.zeros((*shape, *stacked.shape[1:]), dtype="float32")
+    padded[image_mask] = stacked
+    return {"images": padded, "image_mask": image_mask.astype("int32")}
+
+
+def _as_text(text, name):
+    if isinstance(text, bytes):
+        text = text.decode("utf-8")
+    if not isinstance(text, str):
+        raise ValueError(
+            f"`{name}` must be a str or a list of str. Received: "
+            f"type={type(text).__name__}, value={text!r:.100}"
+        )
+    return str(text)
+
+
+def _examples(images):
+    """Splits a batch of images; returns None for what is one image."""
+    if isinstance(images, (list, tuple)):
+        return list(images)
+    if is_array(images):
+        array = to_numpy(images)
+        if array.dtype.kind in "SUO" and array.ndim:
+            return array.tolist()
+        if array.ndim >= 4:
+            return list(array)
+    return None
+
+
+def _several(images):
+    """Splits the images of one example; one image becomes a list of one."""
+    groups = _examples(images)
+    return [images] if groups is None else groups

@@ -69,3 +69,33 @@ def static_shape(tensor, name):
 def is_text(tensor):
     """Whether a symbolic tensor holds strings."""
     return tensor.dtype == sys.modules["tensorflow"].string
+
+
+def image_shapes(images, batch_shape, image_size):
+    """Finds the shapes of the model's images from symbolic ones.
+
+    Args:
+        images: tensor. Images `[..., height, width, channels]`, or the paths
+            of images, with one axis more than the batch if they are several
+            for each example.
+        batch_shape: tuple of int. `()`, or the batch size.
+        image_size: tuple of int, or `None` if images keep their size.
+
+    Returns:
+        A pair: the shape of `images` and that of `image_mask`, or `None`
+        instead if there is exactly one image for each example.
+    """
+    shape = static_shape(images, "images")
+    if is_text(images):
+        leading, pixels = shape, (None, None)
+    else:
+        # A grey image [height, width] may come alone, but not in a batch.
+        start = max(len(shape) - 3, 0)
+        leading, pixels = shape[:start], shape[start : start + 2]
+    if image_size is not None:
+        pixels = image_size
+    counts = leading[len(batch_shape) :]
+    if not counts or counts == (1,):
+        return (*batch_shape, *pixels, 3), None
+    mask_shape = (*batch_shape, *counts)
+    return (*mask_shape, *pixels, 3), mask_shape

@@ -22,8 +22,10 @@ def test_defaults_are_those_of_the_reference(photographs):
     assert isinstance(converted, np.ndarray)
     assert converted.dtype == np.float32
     assert converted.shape == (224, 224, 3)
-    resized = tf.image.resize(image, (224, 224), antialias=True)
-    np.testing.assert_allclose(converted, resized / 127.5 - 1, atol=1e-4)
+    for size in (224, 28):
+        converted = PaliGemmaImageConverter(size)(image)
+        resized = tf.image.resize(image, (size, size), antialias=True)
+        np.testing.assert_allclose(converted, resized / 127.5 - 1, atol=1e-4)
 
 
 def test_size_may_be_an_int_or_oblong(images):

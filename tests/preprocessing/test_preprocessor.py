@@ -5,6 +5,7 @@ from PIL import Image
 
 from keras_paligemma.preprocessing import PaliGemmaCausalLMPreprocessor
 from keras_paligemma.preprocessing import PaliGemmaImageConverter
+from keras_paligemma.preprocessing import PaliGemmaTokenizer
 
 LENGTH = 24
 
@@ -261,6 +262,15 @@ def test_truncation_is_counted_and_said_once(preprocessor, examples):
 def test_bad_inputs_are_refused(preprocessor, examples, change, message):
     with pytest.raises(ValueError, match=message):
         preprocessor({**examples, **change})
+
+
+@pytest.mark.parametrize(
+    "options", [{"sequence_length": 8}, {"add_bos": True}, {"add_eos": True}]
+)
+def test_a_tokenizer_that_packs_is_refused(tiny_proto, options):
+    tokenizer = PaliGemmaTokenizer(tiny_proto, **options)
+    with pytest.raises(ValueError, match=next(iter(options))):
+        PaliGemmaCausalLMPreprocessor(tokenizer)
 
 
 def test_labels_are_refused(preprocessor, examples):

@@ -5,6 +5,7 @@ import tensorflow as tf
 from keras_paligemma.preprocessing.raw_inputs import as_texts
 from keras_paligemma.preprocessing.raw_inputs import clean_prompt
 from keras_paligemma.preprocessing.raw_inputs import group_images
+from keras_paligemma.preprocessing.raw_inputs import pad_images
 
 IMAGE = np.zeros((4, 5, 3), "uint8")
 
@@ -108,3 +109,14 @@ def test_images_of_one_example(images, size):
 def test_other_numbers_of_images_are_refused(images, num_examples):
     with pytest.raises(ValueError, match=f"and {num_examples} prompts"):
         group_images(images, True, num_examples)
+
+
+def test_padding_literal_of_the_docstring():
+    stacked = np.arange(1, 4, dtype="float32").reshape(3, 1, 1, 1)
+    padded = pad_images(stacked, [2, 1])
+    assert padded["images"][..., 0, 0, 0].tolist() == [[1, 2], [3, 0]]
+    assert padded["image_mask"].tolist() == [[1, 1], [1, 0]]
+    assert pad_images(stacked, [1, 1, 1]) == {"images": stacked}
+    kept = pad_images(stacked, [1, 1, 1], several=True)
+    assert kept["images"].shape == (3, 1, 1, 1, 1)
+    assert kept["image_mask"].tolist() == [[1], [1], [1]]
