@@ -30,7 +30,6 @@ class RMSNormalization(keras.layers.Layer):
     """
 
     def __init__(self, epsilon=1e-6, **kwargs):
-        # The scale must stay float32 where it is stored so.
         super().__init__(autocast=False, **kwargs)
         self.epsilon = epsilon
 
@@ -39,6 +38,10 @@ class RMSNormalization(keras.layers.Layer):
             name="scale",
             shape=(input_shape[-1],),
             initializer=initializer_or("zeros"),
+            # It must stay float32 where it is stored so. The layer's own
+            # `autocast` says nothing when the layer is called on its own, as
+            # decoding does.
+            autocast=False,
         )
         self.built = True
 

@@ -32,6 +32,10 @@ def complete_inputs(inputs, image_size):
             f"Missing: {missing}. Received: keys={sorted(inputs)}"
         )
     images, token_ids = inputs["images"], inputs["token_ids"]
+    if getattr(images.shape, "rank", 4) is None:
+        # TensorFlow forgets the rank after batches of both kinds.
+        size = (-1, image_size, image_size, 3)
+        images = ops.reshape(images, (ops.shape(token_ids)[0], *size))
     _check_images(images, image_size)
     if len(images.shape) == 4:
         images = ops.expand_dims(images, 1)

@@ -109,6 +109,9 @@ def test_lazy_zeros():
     assert _numpy(LazyZeros()((2,), "float32")).tolist() == [0, 0]
 
 
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="reads the peak of memory from /proc"
+)
 def test_loading_peaks_below_one_and_a_quarter_of_the_file(tmp_path):
     """A copy of the large array more would give twice its size."""
     path = tmp_path / "large.safetensors"
@@ -124,19 +127,15 @@ def test_loading_peaks_below_one_and_a_quarter_of_the_file(tmp_path):
     arrays = {"embedding": large, "small": small}
     write_safetensors(path, arrays, np.dtype(ml_dtypes.bfloat16))
 
-    def run(*flags):
-        result = subprocess.run(
-            [sys.executable, "-m", "tests.checkpoints.measure_loading"]
-            + [str(path), *flags],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return json.loads(result.stdout.splitlines()[-1])
-
-    loaded, imported = run(), run("--import-only")
+    result = subprocess.run(
+        [sys.executable, "-m", "tests.checkpoints.measure_loading", str(path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    measured = json.loads(result.stdout.splitlines()[-1])
     last = load(rows - 4, rows).astype("float32")
-    assert loaded["sums"]["embedding"] == last.sum()
-    assert loaded["sums"]["small"] == 16
-    assert loaded["peak"] - imported["peak"] < 1.25 * large.num_bytes
+    assert measured["sums"] == {"embedding": last.sum(), "small": 16}
+    share = measured["added"] / large.num_bytes
+    assert 0.9 < share < 1.25

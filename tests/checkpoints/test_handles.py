@@ -128,7 +128,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
         name = "/".join(parts[4:])
         if parts[2:3] == ["resolve"] and name in FILES:
             data = FILES[name] + parts[3][:1].encode()
-            headers = {"ETag": f'"{len(name)}{name[:3]}"'}
+            headers = {"ETag": f'"{parts[3][0]}{len(name)}{name[:3]}"'}
             headers["X-Repo-Commit"] = parts[3]
             return self._answer(200, data, headers)
         return self._answer(404, b"{}", {"X-Error-Code": "EntryNotFound"})
