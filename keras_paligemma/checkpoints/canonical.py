@@ -130,16 +130,16 @@ def sizes(arguments):
 def feedforward_width(arguments):
     """The width of the decoder's gate, the one place that says what
     `intermediate_dim` means; `intermediate_dim_of` is its inverse."""
-    return arguments["intermediate_dim"]
+    return arguments["intermediate_dim"] // 2
 
 
 def intermediate_dim_of(width):
     """The argument `intermediate_dim` of a model whose gate has this width.
 
-    Here it is that width itself. In Keras-Hub it is twice the width: gate
-    and up projection are counted together.
+    As in Keras-Hub it is twice the width: gate and up projection are counted
+    together.
     """
-    return width
+    return 2 * width
 
 
 def evaluate_shape(text, known):

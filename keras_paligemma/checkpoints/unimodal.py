@@ -1,6 +1,9 @@
 """Opens the halves a PaliGemma is assembled from: SigLIP and Gemma."""
 
 import dataclasses
+import json
+import os
+import zipfile
 from collections.abc import Mapping
 
 from keras_paligemma.checkpoints.big_vision_reader import read_big_vision
@@ -30,6 +33,8 @@ class PartOfCheckpoint:
         arrays: mapping of path to `LazyArray`, complete for this half.
         dtype: str. The float type that most of the weights are stored in.
         assets: dict of name to path: the tokenizer and other files.
+        has_location_tokens: bool. Whether it is half of a PaliGemma, whose
+            vocabulary ends in the location and segmentation tokens.
     """
 
     path: str
@@ -38,6 +43,7 @@ class PartOfCheckpoint:
     arrays: Mapping
     dtype: str
     assets: Mapping
+    has_location_tokens: bool
 
 
 def open_image_encoder(handle):
@@ -106,4 +112,17 @@ def _open(handle, components):
         arrays=arrays,
         dtype=stored_dtype(arrays),
         assets=find_assets(path, kind),
+        has_location_tokens=_is_paligemma(kind, path),
     )
+
+
+def _is_paligemma(kind, path):
+    if kind == "big_vision":
+        with zipfile.ZipFile(path) as members:
+            names = members.namelist()
+        return any(name.endswith("img/head/kernel.npy") for name in names)
+    with open(os.path.join(path, "config.json"), encoding="utf-8") as file:
+        config = json.load(file)
+    if kind == "transformers":
+        return config.get("model_type") == "paligemma"
+    return str(config["registered_name"]).endswith(">PaliGemmaBackbone")

@@ -55,6 +55,11 @@ class TokenEmbedding(keras.layers.ReversibleEmbedding):
         # Keras leaves subclasses out unless told that they are meant.
         super().quantize(mode, type_check=False, config=config)
 
+    def quantized_call(self, inputs, reverse=False):
+        outputs = super().quantized_call(inputs, reverse=reverse)
+        # Keras gives the logits of a quantized table in the compute dtype.
+        return ops.cast(outputs, "float32") if reverse else outputs
+
     def compute_output_spec(self, inputs, reverse=False):
         last = self.input_dim if reverse else self.output_dim
         shape = (*inputs.shape[:-1], last) if reverse else (*inputs.shape, last)

@@ -36,7 +36,8 @@ class PaliGemmaBackbone(BackbonePresets, keras_hub.models.Backbone):
         num_query_heads: int. Query heads of the decoder.
         num_key_value_heads: int. Key and value heads of the decoder.
         hidden_dim: int. Width of the decoder.
-        intermediate_dim: int. Width of the decoder's feed-forward.
+        intermediate_dim: int. Width of the decoder's gate and up projection
+            together, as in Keras-Hub: twice the feed-forward's width.
         head_dim: int. Size of a decoder head.
         vit_patch_size: int. Pixels on a side of a patch.
         vit_num_heads: int. Heads of the image encoder.
@@ -134,6 +135,12 @@ class PaliGemmaBackbone(BackbonePresets, keras_hub.models.Backbone):
                 f"Received: num_query_heads={num_query_heads}, "
                 f"num_key_value_heads={num_key_value_heads}"
             )
+        if intermediate_dim % 2:
+            raise ValueError(
+                "`intermediate_dim` counts gate and up projection together, "
+                "so it must be even. "
+                f"Received: intermediate_dim={intermediate_dim}"
+            )
 
         # === Layers ===
         query_dim = (
@@ -173,7 +180,7 @@ class PaliGemmaBackbone(BackbonePresets, keras_hub.models.Backbone):
                     "query_scale": query_dim**-0.5,
                     "soft_cap": attention_logit_soft_cap,
                 },
-                "intermediate_dim": intermediate_dim,
+                "intermediate_dim": intermediate_dim // 2,
                 "use_post_attention_norm": use_post_attention_norm,
                 "use_post_ffw_norm": use_post_ffw_norm,
                 "layer_norm_epsilon": layer_norm_epsilon,

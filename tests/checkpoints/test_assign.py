@@ -1,4 +1,5 @@
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -139,3 +140,42 @@ def test_loading_peaks_below_one_and_a_quarter_of_the_file(tmp_path):
     assert measured["sums"] == {"embedding": last.sum(), "small": 16}
     share = measured["added"] / large.num_bytes
     assert 0.9 < share < 1.25
+
+
+DISTRIBUTED = """
+import keras, numpy as np
+from keras_paligemma.checkpoints import LazyArray, LazyZeros, assign_arrays
+devices = keras.distribution.list_devices()
+mesh = keras.distribution.DeviceMesh((1, 2), ("batch", "model"), devices)
+layouts = keras.distribution.LayoutMap(mesh)
+layouts["dense/kernel"] = ("model", None)
+keras.distribution.set_distribution(
+    keras.distribution.ModelParallel(layout_map=layouts)
+)
+layer = keras.layers.Dense(3, kernel_initializer=LazyZeros(), name="dense")
+layer.build((None, 4))
+before = layer.kernel.value.sharding
+values = np.arange(12, dtype="float32").reshape(4, 3)
+lazy = {"k": LazyArray.from_numpy(values, "k")}
+assign_arrays({"k": layer.kernel}, lazy)
+after = layer.kernel.value.sharding
+assert len(after.device_set) == 2 and after.spec == before.spec
+shapes = [s.data.shape for s in layer.kernel.value.addressable_shards]
+assert shapes == [(2, 3), (2, 3)], shapes
+assert (np.asarray(layer.kernel.value) == values).all()
+"""
+
+
+@pytest.mark.skipif(
+    keras.config.backend() != "jax", reason="Keras distributes on JAX"
+)
+def test_distributed_variables_keep_their_layout():
+    flags = "--xla_force_host_platform_device_count=2"
+    result = subprocess.run(
+        [sys.executable, "-c", DISTRIBUTED],
+        cwd=ROOT,
+        env={**os.environ, "XLA_FLAGS": flags},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr

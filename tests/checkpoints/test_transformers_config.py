@@ -53,7 +53,7 @@ def test_a_sparse_config_means_what_transformers_makes_of_it(config):
         "num_query_heads": text.num_attention_heads,
         "num_key_value_heads": text.num_key_value_heads,
         "hidden_dim": text.hidden_size,
-        "intermediate_dim": text.intermediate_size,
+        "intermediate_dim": 2 * text.intermediate_size,
         "head_dim": text.head_dim,
         "use_post_ffw_norm": text.model_type == "gemma2",
     }

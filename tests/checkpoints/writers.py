@@ -16,7 +16,7 @@ ARGUMENTS = {
     "num_query_heads": 4,
     "num_key_value_heads": 2,
     "hidden_dim": 24,
-    "intermediate_dim": 20,
+    "intermediate_dim": 40,
     "head_dim": 8,
     "vit_patch_size": 4,
     "vit_num_heads": 2,
@@ -113,7 +113,7 @@ def text_config(arguments, extra_rows=0):
         "model_type": "gemma",
         "vocab_size": arguments["vocabulary_size"] + extra_rows,
         "hidden_size": arguments["hidden_dim"],
-        "intermediate_size": arguments["intermediate_dim"],
+        "intermediate_size": arguments["intermediate_dim"] // 2,
         "num_hidden_layers": arguments["num_layers"],
         "num_attention_heads": arguments["num_query_heads"],
         "num_key_value_heads": arguments["num_key_value_heads"],
@@ -207,7 +207,8 @@ def big_vision_shapes(arguments, stacked=True):
 
 
 def _text_block(a):
-    dim, head_dim, mlp = a["hidden_dim"], a["head_dim"], a["intermediate_dim"]
+    dim, head_dim = a["hidden_dim"], a["head_dim"]
+    mlp = a["intermediate_dim"] // 2
     heads, kv_heads = a["num_query_heads"], a["num_key_value_heads"]
     block = {
         "pre_attention_norm/scale": (dim,),
@@ -279,11 +280,6 @@ def write_big_vision_npz(
     return arrays
 
 
-def keras_hub_arguments(arguments):
-    """Keras-Hub counts gate and up projection together."""
-    return {**arguments, "intermediate_dim": 2 * arguments["intermediate_dim"]}
-
-
 def write_keras_hub_preset(
     directory,
     generation=1,
@@ -307,7 +303,7 @@ def write_keras_hub_preset(
     """
     arguments = arguments or tiny_arguments(generation)
     backbone = keras_hub.models.PaliGemmaBackbone(
-        **keras_hub_arguments(arguments), dtype=dtype
+        **arguments, dtype=dtype
     )
     randomize_keras(backbone, seed)
     backbone.save_to_preset(directory, **kwargs)
