@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_paligemma.layers.decoder_block import DecoderBlock
+from keras_paligemma.layers.direct import direct_call
 from keras_paligemma.layers.masks import prefix_lm_mask
 from keras_paligemma.layers.masks import token_positions
 from keras_paligemma.layers.masks import within_window
@@ -168,6 +169,7 @@ class Decoder(keras.layers.Layer):
                 queries = num_queries
                 block_mask = block_mask[:, -queries:]
             run = functools.partial(
+                direct_call,
                 block,
                 attention_mask=block_mask,
                 tables=tables,
@@ -179,7 +181,7 @@ class Decoder(keras.layers.Layer):
             else:
                 x, block_cache = run(x, cache=cache[i], cache_index=cache_index)
                 new_cache.append(block_cache)
-        return self.final_norm(x), new_cache
+        return direct_call(self.final_norm, x), new_cache
 
     def _without_cache(self, run, training):
         def hidden(x):

@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_paligemma.layers.attention import attend
 from keras_paligemma.layers.dense import TransposedDense
+from keras_paligemma.layers.direct import direct_call
 from keras_paligemma.layers.rotary import rotate
 
 
@@ -84,9 +85,15 @@ class DecoderAttention(keras.layers.Layer):
         if num_queries is not None:
             asking = inputs[:, -num_queries:]
             asking_tables = tuple(t[:, -num_queries:] for t in tables)
-        query = self._heads(self.query_dense(asking), self.num_query_heads)
-        key = self._heads(self.key_dense(inputs), self.num_key_value_heads)
-        value = self._heads(self.value_dense(inputs), self.num_key_value_heads)
+        query = self._heads(
+            direct_call(self.query_dense, asking), self.num_query_heads
+        )
+        key = self._heads(
+            direct_call(self.key_dense, inputs), self.num_key_value_heads
+        )
+        value = self._heads(
+            direct_call(self.value_dense, inputs), self.num_key_value_heads
+        )
         query, key = rotate(query, asking_tables), rotate(key, tables)
         if cache is not None:
             start = (0, cache_index, 0, 0)
@@ -96,7 +103,7 @@ class DecoderAttention(keras.layers.Layer):
         mixed = attend(
             query, key, value, attention_mask, self.query_scale, self.soft_cap
         )
-        return self.output_dense(mixed), cache
+        return direct_call(self.output_dense, mixed), cache
 
     def _heads(self, x, num_heads):
         return ops.reshape(x, (-1, ops.shape(x)[1], num_heads, self.head_dim))

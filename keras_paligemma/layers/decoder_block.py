@@ -3,6 +3,7 @@
 import keras
 
 from keras_paligemma.layers.decoder_attention import DecoderAttention
+from keras_paligemma.layers.direct import direct_call
 from keras_paligemma.layers.dropout import SeededDropout
 from keras_paligemma.layers.feedforward import GatedFeedForward
 from keras_paligemma.layers.rms_normalization import RMSNormalization
@@ -99,8 +100,9 @@ class DecoderBlock(keras.layers.Layer):
         `seeds` is what `draw_seeds` returned.
         """
         x = inputs if num_queries is None else inputs[:, -num_queries:]
-        mixed, cache = self.attention(
-            self.attention_norm(inputs),
+        mixed, cache = direct_call(
+            self.attention,
+            direct_call(self.attention_norm, inputs),
             attention_mask,
             tables,
             cache=cache,
@@ -108,12 +110,14 @@ class DecoderBlock(keras.layers.Layer):
             num_queries=num_queries,
         )
         if self.post_attention_norm is not None:
-            mixed = self.post_attention_norm(mixed)
-        x = x + self.attention_dropout(mixed, seeds[0])
-        hidden = self.feedforward(self.feedforward_norm(x))
-        hidden = self.feedforward_dropout(hidden, seeds[1])
+            mixed = direct_call(self.post_attention_norm, mixed)
+        x = x + direct_call(self.attention_dropout, mixed, seeds[0])
+        hidden = direct_call(
+            self.feedforward, direct_call(self.feedforward_norm, x)
+        )
+        hidden = direct_call(self.feedforward_dropout, hidden, seeds[1])
         if self.post_feedforward_norm is not None:
-            hidden = self.post_feedforward_norm(hidden)
+            hidden = direct_call(self.post_feedforward_norm, hidden)
         return x + hidden, cache
 
     def compute_output_spec(self, inputs, *args, num_queries=None, **kwargs):

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_paligemma.layers.dense import TransposedDense
+from keras_paligemma.layers.direct import direct_call
 
 
 @keras.saving.register_keras_serializable(package="keras_paligemma")
@@ -31,8 +32,9 @@ class GatedFeedForward(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs):
-        gate = ops.gelu(self.gate_dense(inputs), approximate=True)
-        return self.down_dense(gate * self.up_dense(inputs))
+        gate = ops.gelu(direct_call(self.gate_dense, inputs), approximate=True)
+        up = direct_call(self.up_dense, inputs)
+        return direct_call(self.down_dense, gate * up)
 
     def get_config(self):
         return {
@@ -71,8 +73,10 @@ class FeedForward(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs):
-        hidden = ops.gelu(self.input_dense(inputs), approximate=True)
-        return self.output_dense(hidden)
+        hidden = ops.gelu(
+            direct_call(self.input_dense, inputs), approximate=True
+        )
+        return direct_call(self.output_dense, hidden)
 
     def get_config(self):
         return {

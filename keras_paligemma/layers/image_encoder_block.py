@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_paligemma.layers.attention import attend
 from keras_paligemma.layers.dense import TransposedDense
+from keras_paligemma.layers.direct import direct_call
 from keras_paligemma.layers.feedforward import FeedForward
 from keras_paligemma.layers.initialization import initializer_or
 
@@ -50,13 +51,13 @@ class ImageAttention(keras.layers.Layer):
             return ops.reshape(x, shape)
 
         mixed = attend(
-            heads(self.query_dense(inputs)),
-            heads(self.key_dense(inputs)),
-            heads(self.value_dense(inputs)),
+            heads(direct_call(self.query_dense, inputs)),
+            heads(direct_call(self.key_dense, inputs)),
+            heads(direct_call(self.value_dense, inputs)),
             mask=None,
             scale=head_dim**-0.5,
         )
-        return self.output_dense(mixed)
+        return direct_call(self.output_dense, mixed)
 
     def get_config(self):
         return {**super().get_config(), "num_heads": self.num_heads}
@@ -104,8 +105,12 @@ class ImageEncoderBlock(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs):
-        x = inputs + self.attention(self.attention_norm(inputs))
-        return x + self.feedforward(self.feedforward_norm(x))
+        x = inputs + direct_call(
+            self.attention, direct_call(self.attention_norm, inputs)
+        )
+        return x + direct_call(
+            self.feedforward, direct_call(self.feedforward_norm, x)
+        )
 
     def compute_output_spec(self, inputs):
         return keras.KerasTensor(inputs.shape, dtype=self.compute_dtype)

@@ -14,6 +14,9 @@ from keras import ops
 
 # Up to this many rows a product reads the matrix, not the rows: memory bound.
 FEW_ROWS = 16
+# Up to this many columns XLA multiplies one bfloat16 row (of rank 2) without
+# first making a float32 copy of the kernel.
+FUSED_COLUMNS = 4096
 
 
 def linear(inputs, kernel):
@@ -73,15 +76,29 @@ def _jax_product(inputs, kernel, large):
     import jax
 
     kernel = ops.convert_to_tensor(kernel)
-    rows = math.prod(inputs.shape[:-1])
-    contract = (((inputs.ndim - 1,), (1,)), ((), ()))
-    if jax.default_backend() == "cpu" and rows > 1:
-        # XLA's CPU code for a bfloat16 result converts element by element.
-        result = jax.lax.dot_general(
-            inputs, kernel, contract, preferred_element_type="float32"
-        )
-        return result if large else result.astype(inputs.dtype)
-    return jax.lax.dot_general(inputs, kernel, contract)
+    contract = (((1,), (1,)), ((), ()))
+    rows = inputs.reshape(-1, inputs.shape[-1])
+    outputs_shape = (*inputs.shape[:-1], kernel.shape[0])
+    if jax.default_backend() != "cpu" or inputs.dtype == "float16":
+        product = jax.lax.dot_general(rows, kernel, contract)
+    elif inputs.dtype == "float32" and large and 1 < len(rows) <= FEW_ROWS:
+        # Kernel first. The barrier keeps XLA from turning it round again.
+        product = jax.lax.dot_general(kernel, rows, contract)
+        product = jax.lax.optimization_barrier(product).T
+    elif len(rows) == 1 and (
+        inputs.dtype == "float32" or kernel.shape[1] <= FUSED_COLUMNS
+    ):
+        product = rows @ kernel.T
+    else:
+        # Two bfloat16 rows at least, and a float32 result: every other form
+        # makes a float32 copy of the kernel.
+        several = rows if len(rows) > 1 else jax.numpy.tile(rows, (2, 1))
+        product = jax.lax.dot_general(
+            several, kernel, contract, preferred_element_type="float32"
+        )[: len(rows)]
+    if not large:
+        product = product.astype(inputs.dtype)
+    return product.reshape(outputs_shape)
 
 
 def _torch_product(inputs, kernel, large):

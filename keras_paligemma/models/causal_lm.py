@@ -127,3 +127,17 @@ class PaliGemmaCausalLM(
             sampler=sampler,
             **kwargs,
         )
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        if config:
+            config["sampler"] = keras.saving.serialize_keras_object(
+                self.sampler
+            )
+        return config
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer is not None:
+            # So that its saved state has a place to go.
+            self.optimizer.build(self.trainable_variables)

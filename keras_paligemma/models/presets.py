@@ -95,6 +95,11 @@ class BackbonePresets:
     @classmethod
     def _from_own_preset(cls, checkpoint, load_weights, image_size, **kwargs):
         load = super().from_preset
+        saved = checkpoint.arguments.get("dtype")
+        is_map = isinstance(saved, dict) and "Map" in saved["class_name"]
+        if is_map and kwargs.get("dtype") is None:
+            # It tells which layers are quantized, and Keras-Hub drops it.
+            kwargs["dtype"] = keras.dtype_policies.get(saved)
         if image_size in (None, checkpoint.arguments["image_size"]):
             return load(checkpoint.path, load_weights=load_weights, **kwargs)
         backbone = load(checkpoint.path, load_weights=load_weights, **kwargs)

@@ -159,6 +159,9 @@ def preprocessed(x, preprocessor, batch_size=None, shuffle=False):
         A `keras.utils.PyDataset`; or `x`, where Keras-Hub maps the
         preprocessor itself: `tf.data` and grain datasets.
     """
+    if isinstance(x, (RawExamples, PreprocessedBatches, PreprocessedLoader)):
+        # `fit` hands its validation data to `evaluate`.
+        return x
     if is_raw(x):
         return RawExamples(x, preprocessor, batch_size or 32, shuffle)
     if isinstance(x, keras.utils.PyDataset):

@@ -167,9 +167,7 @@ def _attention(values, path, x, num_heads):
 
 
 def test_gemma_of_keras_hub(tmp_path):
-    backbone = keras_hub.models.GemmaBackbone(
-        **TEXT
-    )
+    backbone = keras_hub.models.GemmaBackbone(**TEXT)
     backbone.save_to_preset(tmp_path)
     _complete(open_decoder(tmp_path), TEXT, ("embedding", "decoder"))
     with pytest.raises(ValueError, match="GemmaBackbone"):

@@ -302,9 +302,7 @@ def write_keras_hub_preset(
         The `keras_hub.models.PaliGemmaBackbone`.
     """
     arguments = arguments or tiny_arguments(generation)
-    backbone = keras_hub.models.PaliGemmaBackbone(
-        **arguments, dtype=dtype
-    )
+    backbone = keras_hub.models.PaliGemmaBackbone(**arguments, dtype=dtype)
     randomize_keras(backbone, seed)
     backbone.save_to_preset(directory, **kwargs)
     return backbone

@@ -111,9 +111,7 @@ def test_bfloat16_stays_close():
     query, key, value, mask = random_inputs()
     expected = attended_by_loop(query, key, value, mask, SCALE)
     for function in (attend, plain_attend):
-        result = run(
-            function, query, key, value, mask, SCALE, dtype="bfloat16"
-        )
+        result = run(function, query, key, value, mask, SCALE, dtype="bfloat16")
         assert np.abs(result - expected).mean() < 0.02 * np.abs(expected).max()
 
 

@@ -83,4 +83,6 @@ def test_config_round_trip():
     for mine, theirs in zip(copy.variables, layer.variables, strict=True):
         mine.assign(theirs)
     inputs = generator.normal(size=(1, 2, 16)).astype("float32")
-    np.testing.assert_array_equal(as_float(copy(inputs)), as_float(layer(inputs)))
+    np.testing.assert_array_equal(
+        as_float(copy(inputs)), as_float(layer(inputs))
+    )

@@ -55,7 +55,10 @@ def test_products_depend_on_distance_alone(shift):
     positions = np.array([[0, 3, 5, 9]])
 
     def products(moved):
-        q, k = rotated(query, positions + moved), rotated(key, positions + moved)
+        q, k = (
+            rotated(query, positions + moved),
+            rotated(key, positions + moved),
+        )
         return np.einsum("bqhd,bkhd->bqk", q, k)
 
     np.testing.assert_allclose(products(0), products(shift), atol=1e-3)

@@ -56,7 +56,9 @@ def test_int8_is_close_and_really_int8(soft_cap):
     before = as_float(layer(hidden, reverse=True))
     layer.quantize("int8")
     assert "int8" in {str(v.dtype) for v in layer.variables}
-    np.testing.assert_allclose(as_float(layer(TOKENS)), table[TOKENS], atol=0.03)
+    np.testing.assert_allclose(
+        as_float(layer(TOKENS)), table[TOKENS], atol=0.03
+    )
     after = as_float(layer(hidden, reverse=True))
     assert 0 < np.abs(after - before).max() < 0.05 * np.abs(before).max()
 

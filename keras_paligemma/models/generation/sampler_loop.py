@@ -37,6 +37,12 @@ def sampler_loop(model, sampler, jit_compile=True):
         mask = ops.logical_or(
             ops.cast(mask, "bool"), ops.arange(width + new_tokens) < width
         )
+        # Nor to be contrasted with: the last token stands there once more.
+        hidden = ops.where(
+            ops.cast(inputs["padding_mask"], "bool")[..., None],
+            hidden,
+            hidden[:, -1:],
+        )
         hidden = ops.pad(hidden, ((0, 0), (0, new_tokens), (0, 0)))
 
         def next(prompt, cache, index):
