@@ -7,6 +7,9 @@ from keras import ops
 
 from keras_paligemma.layers import TokenEmbedding
 
+# Keras' own, on PyTorch.
+pytestmark = pytest.mark.filterwarnings("ignore:.*The use of `x.T`:UserWarning")
+
 TOKENS = np.array([[0, 3], [9, 3]])
 generator = np.random.default_rng(0)
 

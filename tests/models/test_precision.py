@@ -8,6 +8,9 @@ import keras_paligemma
 from tests.models import tiny_models
 from tests.models.tiny_models import logits_of
 
+# Keras' own, on PyTorch.
+pytestmark = pytest.mark.filterwarnings("ignore:.*The use of `x.T`:UserWarning")
+
 
 def copy_of(backbone, **changes):
     config = {**backbone.get_config(), **changes}
