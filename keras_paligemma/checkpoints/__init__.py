@@ -14,6 +14,9 @@ from keras_paligemma.checkpoints.position_embedding import (
 from keras_paligemma.checkpoints.position_embedding import (
     resized_position_embedding,
 )
+from keras_paligemma.checkpoints.published import published_arguments
+from keras_paligemma.checkpoints.published import published_name
+from keras_paligemma.checkpoints.published import published_presets
 from keras_paligemma.checkpoints.sentencepiece_model import (
     sentencepiece_from_tokenizer_json,
 )
@@ -31,6 +34,9 @@ __all__ = [
     "open_checkpoint",
     "open_decoder",
     "open_image_encoder",
+    "published_arguments",
+    "published_name",
+    "published_presets",
     "resize_position_embedding",
     "resized_position_embedding",
     "resolve_handle",

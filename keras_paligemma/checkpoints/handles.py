@@ -6,6 +6,8 @@ import re
 
 import keras_hub
 
+from keras_paligemma.checkpoints.published import published_name
+
 HUGGING_FACE = "hf://"
 KAGGLE = "kaggle://"
 
@@ -57,9 +59,10 @@ def resolve_handle(handle):
         return _download_from_kaggle(handle)
     if os.path.exists(handle):
         return handle
-    presets = published_presets()
-    if handle in presets:
-        return _download(presets[handle])
+    presets = published_handles()
+    name = published_name(handle) or handle
+    if name in presets:
+        return _download(presets[name])
     close = difflib.get_close_matches(handle, presets, n=5, cutoff=0.5)
     hint = f" The closest names are {close}." if close else ""
     raise ValueError(
@@ -68,7 +71,7 @@ def resolve_handle(handle):
     )
 
 
-def published_presets():
+def published_handles():
     """The published presets, as a dict of name to hub handle.
 
     They are Keras-Hub's, of PaliGemma and of its two halves.

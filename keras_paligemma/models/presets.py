@@ -13,6 +13,8 @@ from keras_paligemma.checkpoints import LazyArray
 from keras_paligemma.checkpoints import LazyZeros
 from keras_paligemma.checkpoints import assign_arrays
 from keras_paligemma.checkpoints import open_checkpoint
+from keras_paligemma.checkpoints import published_arguments
+from keras_paligemma.checkpoints import published_presets
 from keras_paligemma.checkpoints import resized_position_embedding
 from keras_paligemma.layers import initialize_with
 from keras_paligemma.models.export import export_backbone
@@ -22,8 +24,17 @@ from keras_paligemma.preprocessing.presets import load_preprocessor
 POSITION_EMBEDDING = "image_encoder/position_embedding"
 
 
+class PublishedPresets:
+    """Class attribute: the published presets, a dict of name to entry."""
+
+    def __get__(self, instance, owner):
+        return published_presets()
+
+
 class BackbonePresets:
     """Mixin that loads a backbone from any format and saves it as a preset."""
+
+    presets = PublishedPresets()
 
     @classmethod
     def from_preset(
@@ -54,6 +65,12 @@ class BackbonePresets:
             ValueError: If the checkpoint is unknown, damaged or of another
                 model.
         """
+        if not load_weights and published_arguments(preset) is not None:
+            # Sizes are known; nothing need be downloaded.
+            arguments = published_arguments(preset)
+            if image_size is not None:
+                arguments["image_size"] = image_size
+            return cls(**{**arguments, **kwargs})
         checkpoint = open_checkpoint(preset)
         if checkpoint.format == "keras":
             return cls._from_own_preset(
@@ -196,6 +213,8 @@ class BackbonePresets:
 
 class CausalLMPresets:
     """Mixin that loads and saves a backbone with its preprocessor."""
+
+    presets = PublishedPresets()
 
     @classmethod
     def from_preset(

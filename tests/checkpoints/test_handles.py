@@ -10,7 +10,7 @@ import keras_hub
 import pytest
 
 from keras_paligemma.checkpoints import handles
-from keras_paligemma.checkpoints.handles import published_presets
+from keras_paligemma.checkpoints.handles import published_handles
 from keras_paligemma.checkpoints.handles import resolve_handle
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -32,8 +32,8 @@ def test_local_paths_stay(tmp_path):
     assert resolve_handle(str(path)) == str(path)
 
 
-def test_all_published_presets_are_known():
-    presets = published_presets()
+def test_all_published_handles_are_known():
+    presets = published_handles()
     for name, entry in keras_hub.models.PaliGemmaBackbone.presets.items():
         assert presets[name] == entry["kaggle_handle"]
     assert "gemma_2b_en" in presets

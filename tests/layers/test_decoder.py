@@ -126,6 +126,18 @@ def test_last_states_alone_equal_the_full_run(sliding_window):
         )
 
 
+def test_the_first_block_has_the_window_and_the_second_none():
+    def states(silent, window):
+        decoder = Decoder(2, block_options(), sliding_window=window)
+        decoder.build((None, None, DIM), (None, None, DIM))
+        randomise(decoder)
+        silence(decoder.blocks[silent].attention.output_dense)
+        return ops.convert_to_numpy(decoder.run(*inputs_and_mask())[0])
+
+    np.testing.assert_array_equal(states(0, window=2), states(0, window=None))
+    assert np.abs(states(1, window=2) - states(1, window=None)).max() > 0.01
+
+
 def test_image_embeddings_are_not_scaled_and_text_is():
     decoder = Decoder(1, block_options())
     decoder.build((None, None, DIM), (None, None, DIM))

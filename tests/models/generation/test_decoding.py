@@ -92,19 +92,33 @@ def test_equal_rows_draw_different_answers(task_with, prompts):
     assert len({tuple(answer) for answer in answers}) > 1
 
 
-def test_a_forced_start_is_causal(task, prompts):
-    # The second half of each prompt becomes the start of the answer.
+@pytest.fixture(scope="module")
+def forced(prompts):
+    """The second half of each prompt is the start of the answer."""
     inputs = {key: value.copy() for key, value in prompts.items()}
-    lengths = inputs["padding_mask"].sum(axis=1)
-    for row, length in enumerate(lengths):
+    for row, length in enumerate(inputs["padding_mask"].sum(axis=1)):
         inputs["response_mask"][row, length // 2 : length] = 1
-    answers, scores = generated(task, inputs, return_scores=True)
-    _, expected = full_pass(task, inputs, answers)
+    return inputs
+
+
+def test_a_forced_start_is_causal(task, prompts, forced):
+    answers, scores = generated(task, forced, return_scores=True)
+    _, expected = full_pass(task, forced, answers)
     for mine, theirs in zip(scores, expected, strict=True):
         np.testing.assert_allclose(mine, theirs, atol=1e-4)
-    assert answers == greedy_answers(task, inputs)
+    assert answers == greedy_answers(task, forced)
     _, free = full_pass(task, prompts, answers)
     assert np.abs(free[1] - scores[1]).max() > 0.01
+
+
+def test_a_forced_start_is_causal_when_scored_later(task, task_with, forced):
+    # A sampler with a loop of its own gives no scores while it decodes.
+    answers, scores = generated(
+        task_with("contrastive"), forced, return_scores=True
+    )
+    _, expected = full_pass(task, forced, answers)
+    for mine, theirs in zip(scores, expected, strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-4)
 
 
 @pytest.mark.parametrize("sampler", ["beam", "contrastive"])
