@@ -36,7 +36,13 @@ def sample(loop, batch, uniforms, stop_token_ids=(), repeats=1):
     limits = np.repeat(batch.limits, repeats)
     open_rows = np.ones(len(limits), "bool")
     chosen = loop.begin(batch, next(uniforms), repeats)
-    for count in range(1, int(limits.max()) + 1):
+    longest = int(limits.max())
+    for count in range(1, longest + 1):
+        ahead = None
+        if not stop_token_ids and count < longest:
+            # No token can end a row, so the next step starts at once, while
+            # this one's tokens are fetched.
+            ahead = loop.advance(chosen["token_ids"], next(uniforms))
         token_ids = ops.convert_to_numpy(chosen["token_ids"])
         scores = chosen.get("scores")
         if scores is not None:
@@ -46,7 +52,7 @@ def sample(loop, batch, uniforms, stop_token_ids=(), repeats=1):
         open_rows = open_rows & (limits > count)
         if not open_rows.any():
             break
-        chosen = loop.advance(chosen["token_ids"], next(uniforms))
+        chosen = ahead or loop.advance(chosen["token_ids"], next(uniforms))
     loop.end()
 
 
