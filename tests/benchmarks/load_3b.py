@@ -18,22 +18,6 @@ from tests.benchmarks.measure import format_table
 from tests.benchmarks.measure import peak_memory
 from tests.benchmarks.measure import run_fresh
 
-PALIGEMMA_3B = dict(
-    vocabulary_size=257152,
-    image_size=224,
-    num_layers=18,
-    num_query_heads=8,
-    num_key_value_heads=1,
-    hidden_dim=2048,
-    intermediate_dim=32768,
-    head_dim=256,
-    vit_patch_size=14,
-    vit_num_heads=16,
-    vit_hidden_dim=1152,
-    vit_num_layers=27,
-    vit_intermediate_dim=4304,
-)
-
 
 def write_checkpoint(directory):
     """Writes random bfloat16 weights as `export_to_transformers` would."""
@@ -42,19 +26,10 @@ def write_checkpoint(directory):
 
     from keras_paligemma.checkpoints import LazyArray
     from keras_paligemma.checkpoints import canonical_shapes
+    from keras_paligemma.checkpoints import published_arguments
     from keras_paligemma.checkpoints.export import write_transformers
 
-    arguments = {
-        **PALIGEMMA_3B,
-        "layer_norm_epsilon": 1e-6,
-        "query_head_dim_normalize": True,
-        "use_post_ffw_norm": False,
-        "use_post_attention_norm": False,
-        "attention_logit_soft_cap": None,
-        "final_logit_soft_cap": None,
-        "use_sliding_window_attention": False,
-        "sliding_window_size": 4096,
-    }
+    arguments = published_arguments("pali_gemma_3b_224")
     block = np.random.default_rng(0).normal(0, 0.02, 1 << 22)
     block = block.astype(ml_dtypes.bfloat16)
 
