@@ -69,6 +69,8 @@ def _product(inputs, kernel, large):
         return _jax_product(inputs, kernel, large)
     if backend == "torch":
         return _torch_product(inputs, kernel, large)
+    if backend == "tensorflow":
+        return _tensorflow_product(inputs, kernel)
     return plain_product(inputs, kernel)
 
 
@@ -81,7 +83,7 @@ def _jax_product(inputs, kernel, large):
     outputs_shape = (*inputs.shape[:-1], kernel.shape[0])
     if jax.default_backend() != "cpu" or inputs.dtype == "float16":
         product = jax.lax.dot_general(rows, kernel, contract)
-    elif inputs.dtype == "float32" and large and 1 < len(rows) <= FEW_ROWS:
+    elif inputs.dtype == "float32" and 1 < len(rows) <= FEW_ROWS:
         # Kernel first. The barrier keeps XLA from turning it round again.
         product = jax.lax.dot_general(kernel, rows, contract)
         product = jax.lax.optimization_barrier(product).T
@@ -116,3 +118,17 @@ def _torch_product(inputs, kernel, large):
         product = (kernel @ columns.T).T[:rows]
         return product.reshape(*inputs.shape[:-1], kernel.shape[0])
     return torch.nn.functional.linear(inputs, kernel)
+
+
+def _tensorflow_product(inputs, kernel):
+    rows = math.prod(n or FEW_ROWS + 1 for n in inputs.shape[:-1])
+    if inputs.dtype != "float32" or not 1 < rows <= FEW_ROWS:
+        return plain_product(inputs, kernel)
+    import tensorflow as tf
+
+    columns = tf.reshape(inputs, (rows, inputs.shape[-1]))
+    product = tf.matmul(kernel, columns, transpose_b=True)
+    # Kernel first. No number is below this one, so that nothing changes, and
+    # XLA, which sees an operation there, does not turn the product round.
+    product = tf.transpose(tf.maximum(product, product.dtype.min))
+    return tf.reshape(product, (*inputs.shape[:-1], kernel.shape[0]))

@@ -103,7 +103,7 @@ class Scoring:
             functions[name] = compiled(
                 getattr(self, f"_{name}"),
                 variables=lambda: self.backbone.variables,
-                jit_compile=self.jit_compile,
+                jit_compile=self.decoding_jit_compile,
             )
         return functions[name]
 

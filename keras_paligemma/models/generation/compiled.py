@@ -47,6 +47,13 @@ def compiled(
     return function
 
 
+# XLA would keep float32 copies of all bfloat16 kernels through a loop.
+KEEP_KERNELS = {
+    "xla_disable_hlo_passes": "while-loop-invariant-code-motion,"
+    "while-loop-expensive-invariant-code-motion"
+}
+
+
 def _jax_compiled(function, variables, states, donate, static):
     import jax
 
@@ -54,6 +61,9 @@ def _jax_compiled(function, variables, states, donate, static):
         jax.jit,
         donate_argnums=tuple(i + 2 for i in donate),
         static_argnums=tuple(i + 2 for i in static),
+        compiler_options=(
+            KEEP_KERNELS if jax.default_backend() == "cpu" else None
+        ),
     )
     def pure(values, state_values, *args):
         written = states()

@@ -10,6 +10,7 @@ from keras_paligemma.models.generation.steps import prefill
 from keras_paligemma.models.generation.steps import repeat_rows
 from keras_paligemma.models.generation.steps import step
 from keras_paligemma.models.generation.steps import take_rows
+from keras_paligemma.models.generation.whole_loop import decode_rest
 
 
 class DecoderLoop:
@@ -50,6 +51,14 @@ class DecoderLoop:
             cache = take_rows(cache, rows)
             return advance(cache, valid, token_ids, argument, index)
 
+        def finish(cache, valid, chosen, arguments, limits, stop_token_ids):
+            def advance_from(cache, *args):
+                return advance(cache, valid, *args)
+
+            return decode_rest(
+                advance_from, chosen, cache, arguments, limits, stop_token_ids
+            )
+
         options = {
             "variables": lambda: backbone.variables,
             "states": states,
@@ -58,6 +67,7 @@ class DecoderLoop:
         self._begin = compiled(begin, static=(2, 3), **options)
         self._advance = compiled(advance, donate=(0,), **options)
         self._regrow = compiled(regrow, donate=(0,), **options)
+        self._finish = compiled(finish, donate=(0,), **options)
         self._context = None
         self._index = 0
 
@@ -74,11 +84,10 @@ class DecoderLoop:
         """
         slots = batch.image_mask.shape[1] * self.backbone.image_sequence_length
         slots += batch.token_ids.shape[1]
-        new_slots = bucket(int(batch.limits.max()), step=32)
         chosen, self._context = self._begin(
             _tensors(batch.tensors),
             _tensors(argument),
-            slots + new_slots,
+            slots + new_slots(batch),
             repeats,
         )
         self._index = 0
@@ -110,9 +119,41 @@ class DecoderLoop:
         self._index += 1
         return chosen
 
+    def finish(self, chosen, arguments, limits, stop_token_ids=()):
+        """Reads tokens until each row has stopped or is full, in one call.
+
+        Args:
+            chosen: what `begin` returned.
+            arguments: float array `[new_slots, rows]` for `choose`, which
+                must write no states.
+            limits: int array `[rows]`. New tokens each row may get.
+            stop_token_ids: ints that end a row.
+
+        Returns:
+            dict of tensors `[new_slots, rows]`: what was chosen.
+        """
+        # No token is -1, so that one stop token and none
+        # are one shape.
+        stop_token_ids = list(stop_token_ids) or [-1]
+        outputs, _ = self._finish(
+            self._context["cache"],
+            self._context["valid"],
+            chosen,
+            _tensors(arguments),
+            ops.convert_to_tensor(limits, "int32"),
+            ops.convert_to_tensor(stop_token_ids, "int32"),
+        )
+        self.end()
+        return outputs
+
     def end(self):
         """Lets the cache go."""
         self._context = None
+
+
+def new_slots(batch):
+    """Slots kept for new tokens: a bucket, so that few shapes compile."""
+    return bucket(int(batch.limits.max()), step=32)
 
 
 def _tensors(arrays):

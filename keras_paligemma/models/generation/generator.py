@@ -12,10 +12,12 @@ from keras_paligemma.models.generation.sampling import best_of as keep_best
 from keras_paligemma.models.generation.sampling import collect
 from keras_paligemma.models.generation.sampling import sample
 from keras_paligemma.models.generation.sampling import sampling_choice
+from keras_paligemma.models.generation.sampling import stream
 from keras_paligemma.models.generation.sampling import uniform_numbers
 from keras_paligemma.models.generation.sampling import zeros
 from keras_paligemma.models.generation.selection import has_own_loop
 from keras_paligemma.models.generation.selection import is_drawn
+from keras_paligemma.models.generation.selection import is_stateless
 from keras_paligemma.models.generation.selection import token_selector
 
 BeamSampler = keras_hub.samplers.BeamSampler
@@ -66,10 +68,16 @@ class Generator:
             if with_scores:
                 scores = self.model.score_answers(batch, answers)
             return answers, scores
-        steps = self._sample(
-            batch, stop_token_ids, best_of, seed, with_scores or best_of > 1
+        loop, uniforms = self._sampling(
+            batch, best_of, seed, with_scores or best_of > 1
         )
-        answers, scores = collect(steps)
+        if is_stateless(self.sampler):
+            answers, scores = sample(
+                loop, batch, uniforms, stop_token_ids, best_of
+            )
+        else:
+            steps = stream(loop, batch, uniforms, stop_token_ids, best_of)
+            answers, scores = collect(steps)
         if best_of > 1:
             answers, scores = keep_best(answers, scores, best_of)
         return answers, scores if with_scores else None
@@ -78,7 +86,7 @@ class Generator:
         """Decodes a `PromptBatch` step by step.
 
         Yields:
-            What `sample` yields.
+            What the function `stream` yields.
         """
         if has_own_loop(self.sampler):
             raise ValueError(
@@ -86,7 +94,8 @@ class Generator:
                 "decoded: greedy, random, top_k or top_p. "
                 f"Received: sampler={type(self.sampler).__name__}"
             )
-        yield from self._sample(batch, stop_token_ids, 1, seed, False)
+        loop, uniforms = self._sampling(batch, 1, seed, False)
+        yield from stream(loop, batch, uniforms, stop_token_ids)
 
     def _check_best_of(self, best_of):
         if best_of < 1:
@@ -103,7 +112,7 @@ class Generator:
                 f"sampler={type(self.sampler).__name__}"
             )
 
-    def _sample(self, batch, stop_token_ids, repeats, seed, with_scores):
+    def _sampling(self, batch, repeats, seed, with_scores):
         loop = self._cached(
             ("sample", with_scores),
             lambda: self._loop(
@@ -118,7 +127,7 @@ class Generator:
             if seed is not None:
                 self._seed_states(seed)
             uniforms = zeros(len(batch) * repeats)
-        return sample(loop, batch, uniforms, stop_token_ids, repeats)
+        return loop, uniforms
 
     def _seed_states(self, seed):
         for variable in self.sampler.variables:
@@ -142,7 +151,7 @@ class Generator:
         function = self._cached(
             "own loop",
             lambda: sampler_loop(
-                self.model, self.sampler, self.model.jit_compile
+                self.model, self.sampler, self.model.decoding_jit_compile
             ),
         )
         return run_sampler_loop(function, batch, stop_token_ids)
@@ -152,7 +161,7 @@ class Generator:
             self.model.backbone,
             choose,
             states=lambda: self.sampler.variables,
-            jit_compile=self.model.jit_compile,
+            jit_compile=self.model.decoding_jit_compile,
         )
 
     def _cached(self, key, make):

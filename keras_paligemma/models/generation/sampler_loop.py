@@ -1,13 +1,13 @@
 """Samplers that bring a decoding loop of their own: contrastive and others."""
 
 import keras_hub
-import numpy as np
 from keras import ops
 
 from keras_paligemma.models.generation.compiled import compiled
-from keras_paligemma.models.generation.prompts import bucket
+from keras_paligemma.models.generation.decoder_loop import new_slots
 from keras_paligemma.models.generation.steps import prefill
 from keras_paligemma.models.generation.steps import step
+from keras_paligemma.models.generation.whole_loop import answer_lengths
 
 
 def sampler_loop(model, sampler, jit_compile=True):
@@ -90,14 +90,9 @@ def run_sampler_loop(function, batch, stop_token_ids=()):
     Returns:
         List of int arrays: each row's answer, its stop token included.
     """
-    new_tokens = bucket(int(batch.limits.max()), step=32)
-    width = batch.token_ids.shape[1]
     inputs = {k: ops.convert_to_tensor(v) for k, v in batch.tensors.items()}
     stop = tuple(int(t) for t in stop_token_ids) or None
-    token_ids = ops.convert_to_numpy(function(inputs, new_tokens, stop))
-    answers = []
-    for row, limit in zip(token_ids[:, width:], batch.limits, strict=True):
-        answer = row[:limit]
-        ends = np.flatnonzero(np.isin(answer, stop_token_ids))
-        answers.append(answer[: ends[0] + 1] if len(ends) else answer)
-    return answers
+    token_ids = ops.convert_to_numpy(function(inputs, new_slots(batch), stop))
+    token_ids = token_ids[:, batch.token_ids.shape[1] :]
+    lengths = answer_lengths(token_ids, batch.limits, stop_token_ids)
+    return [row[:n] for row, n in zip(token_ids, lengths, strict=True)]

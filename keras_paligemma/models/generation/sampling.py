@@ -1,9 +1,13 @@
 """Decoding with a sampler: one answer a row, or the best of several."""
 
+import itertools
+
 import numpy as np
 from keras import ops
 
+from keras_paligemma.models.generation.decoder_loop import new_slots
 from keras_paligemma.models.generation.selection import log_probability
+from keras_paligemma.models.generation.whole_loop import answer_lengths
 
 
 def sampling_choice(select, with_scores):
@@ -20,7 +24,7 @@ def sampling_choice(select, with_scores):
 
 
 def sample(loop, batch, uniforms, stop_token_ids=(), repeats=1):
-    """Decodes step by step, until each row has stopped or is full.
+    """Decodes in one compiled loop, until each row has stopped or is full.
 
     Args:
         loop: `DecoderLoop` with `sampling_choice`.
@@ -29,6 +33,22 @@ def sample(loop, batch, uniforms, stop_token_ids=(), repeats=1):
         stop_token_ids: ints that end a row.
         repeats: int. Rows that each prompt becomes.
 
+    Returns:
+        List of int arrays, each row's tokens, its stop token included. List
+        of float arrays, their scores, or `None`.
+    """
+    limits = np.repeat(batch.limits, repeats)
+    uniforms = np.stack(list(itertools.islice(uniforms, new_slots(batch))))
+    chosen = loop.begin(batch, uniforms[0], repeats)
+    chosen = loop.finish(chosen, uniforms, limits, stop_token_ids)
+    token_ids, scores = _fetched(chosen)
+    lengths = answer_lengths(token_ids.T, limits, stop_token_ids)
+    return _cut(token_ids, scores, lengths)
+
+
+def stream(loop, batch, uniforms, stop_token_ids=(), repeats=1):
+    """Decodes as `sample` does, step by step.
+
     Yields:
         For each step: int array `[rows]` of tokens, float array `[rows]` of
         scores or `None`, and bool array `[rows]`: was the row still open.
@@ -36,40 +56,41 @@ def sample(loop, batch, uniforms, stop_token_ids=(), repeats=1):
     limits = np.repeat(batch.limits, repeats)
     open_rows = np.ones(len(limits), "bool")
     chosen = loop.begin(batch, next(uniforms), repeats)
-    longest = int(limits.max())
-    for count in range(1, longest + 1):
-        ahead = None
-        if not stop_token_ids and count < longest:
-            # No token can end a row, so the next step starts at once, while
-            # this one's tokens are fetched.
-            ahead = loop.advance(chosen["token_ids"], next(uniforms))
-        token_ids = ops.convert_to_numpy(chosen["token_ids"])
-        scores = chosen.get("scores")
-        if scores is not None:
-            scores = ops.convert_to_numpy(scores)
+    for count in itertools.count(1):
+        token_ids, scores = _fetched(chosen)
         yield token_ids, scores, open_rows
         open_rows = open_rows & ~np.isin(token_ids, stop_token_ids)
         open_rows = open_rows & (limits > count)
         if not open_rows.any():
             break
-        chosen = ahead or loop.advance(chosen["token_ids"], next(uniforms))
+        chosen = loop.advance(chosen["token_ids"], next(uniforms))
     loop.end()
 
 
 def collect(steps):
-    """Gathers the steps of `sample` by row.
+    """Gathers the steps of `stream` by row.
 
     Returns:
-        List of int arrays, and list of float arrays (or `None`).
+        What `sample` returns.
     """
     token_ids, scores, open_rows = zip(*steps, strict=True)
-    kept = np.stack(open_rows, axis=1)
-    token_ids = np.stack(token_ids, axis=1)
-    answers = [t[k] for t, k in zip(token_ids, kept, strict=True)]
-    if scores[0] is None:
+    scores = None if scores[0] is None else np.stack(scores)
+    return _cut(np.stack(token_ids), scores, np.sum(open_rows, axis=0))
+
+
+def _fetched(chosen):
+    scores = chosen.get("scores")
+    return (
+        ops.convert_to_numpy(chosen["token_ids"]),
+        None if scores is None else ops.convert_to_numpy(scores),
+    )
+
+
+def _cut(token_ids, scores, lengths):
+    answers = [t[:n] for t, n in zip(token_ids.T, lengths, strict=True)]
+    if scores is None:
         return answers, None
-    scores = np.stack(scores, axis=1)
-    return answers, [s[k] for s, k in zip(scores, kept, strict=True)]
+    return answers, [s[:n] for s, n in zip(scores.T, lengths, strict=True)]
 
 
 def best_of(answers, scores, n):

@@ -20,6 +20,11 @@ def is_drawn(sampler):
     return type(sampler) in DRAWN
 
 
+def is_stateless(sampler):
+    """Whether the sampler's choice is a rule here, with no state of its own."""
+    return type(sampler) in DETERMINISTIC + DRAWN
+
+
 def has_own_loop(sampler):
     """Whether the sampler overrides the loop itself, not just the choice."""
     return type(sampler).__call__ is not samplers.Sampler.__call__

@@ -7,6 +7,7 @@ import numpy as np
 from keras_paligemma.models.generation.sampling import best_of
 from keras_paligemma.models.generation.sampling import collect
 from keras_paligemma.models.generation.sampling import uniform_numbers
+from keras_paligemma.models.generation.whole_loop import answer_lengths
 
 KEYS = [(11, 0), (12, 0), (11, 1)]
 
@@ -62,3 +63,9 @@ def test_collect_cuts_each_row_where_it_closed():
     without = [(tokens, None, is_open) for tokens, _, is_open in steps]
     answers, scores = collect(without)
     assert [a.tolist() for a in answers] == [[5], [6, 8]] and scores is None
+
+
+def test_answer_lengths_as_documented():
+    tokens = np.array([[5, 1, 7], [5, 6, 7]])
+    assert answer_lengths(tokens, [3, 2], [1]).tolist() == [2, 2]
+    assert answer_lengths(tokens, [3, 2], []).tolist() == [3, 2]
