@@ -1,7 +1,8 @@
 """PaliGemma on Keras 3: the model, and the system that trains it."""
 
 # The model
-# Its training loss
+# Its training loss and metric
+from keras_paligemma.layers import ResponseAccuracy
 from keras_paligemma.layers import ResponseCrossentropy
 from keras_paligemma.models import PaliGemmaBackbone
 from keras_paligemma.models import PaliGemmaCausalLM
@@ -17,5 +18,6 @@ __all__ = [
     "PaliGemmaCausalLMPreprocessor",
     "PaliGemmaImageConverter",
     "PaliGemmaTokenizer",
+    "ResponseAccuracy",
     "ResponseCrossentropy",
 ]

@@ -3,8 +3,12 @@
 import keras
 import keras_hub
 
-from keras_paligemma.layers.response_crossentropy import ResponseCrossentropy
+from keras_paligemma.layers import ResponseAccuracy
+from keras_paligemma.layers import ResponseCrossentropy
 from keras_paligemma.models.backbone import PaliGemmaBackbone
+from keras_paligemma.models.chunked_training import TARGET_MASK
+from keras_paligemma.models.chunked_training import TARGETS
+from keras_paligemma.models.chunked_training import ChunkedTraining
 from keras_paligemma.models.fitting import RawFitting
 from keras_paligemma.models.generating import TextGeneration
 from keras_paligemma.models.inputs import complete_inputs
@@ -19,6 +23,7 @@ class PaliGemmaCausalLM(
     TextGeneration,
     Scoring,
     RawFitting,
+    ChunkedTraining,
     keras_hub.models.CausalLM,
 ):
     """PaliGemma that captions, reads, answers, asks, detects and segments.
@@ -78,7 +83,12 @@ class PaliGemmaCausalLM(
         self.input_spec = None
 
     def call(self, inputs, training=None, mask=None, **kwargs):
+        inputs = dict(inputs)
+        targets = inputs.pop(TARGETS, None)
+        target_mask = inputs.pop(TARGET_MASK, None)
         inputs = complete_inputs(inputs, self.backbone.image_size)
+        if targets is not None:
+            return self.token_results(inputs, targets, target_mask, training)
         return super().call(inputs, training=training, mask=mask, **kwargs)
 
     def compute_output_spec(self, inputs, training=None, mask=None):
@@ -90,6 +100,7 @@ class PaliGemmaCausalLM(
         optimizer="auto",
         loss="auto",
         *,
+        metrics=None,
         weighted_metrics="auto",
         sampler="greedy",
         label_smoothing=0.0,
@@ -102,7 +113,10 @@ class PaliGemmaCausalLM(
                 the published rate of transfers.
             loss: As `keras.Model.compile`; `"auto"` is
                 `ResponseCrossentropy`: suffix and EOS only, each example
-                counting the same.
+                counting the same, scored in chunks of tokens, so that
+                training never holds the logits of all.
+            metrics: As `keras.Model.compile`. Metrics of your own get all
+                logits, which take memory.
             weighted_metrics: As `keras.Model.compile`; `"auto"` is the
                 share of right tokens in the response.
             sampler: string or `keras_hub.samplers.Sampler`. What `generate`
@@ -120,9 +134,16 @@ class PaliGemmaCausalLM(
                 f"your own loss instead. Received: loss={loss}, "
                 f"label_smoothing={label_smoothing}"
             )
+        if weighted_metrics == "auto":
+            weighted_metrics = [ResponseAccuracy()]
+        self._metrics_need_no_logits = not metrics and all(
+            type(metric) is ResponseAccuracy
+            for metric in keras.tree.flatten(weighted_metrics or [])
+        )
         super().compile(
             optimizer=optimizer,
             loss=loss,
+            metrics=metrics,
             weighted_metrics=weighted_metrics,
             sampler=sampler,
             **kwargs,
@@ -134,6 +155,9 @@ class PaliGemmaCausalLM(
             config["sampler"] = keras.saving.serialize_keras_object(
                 self.sampler
             )
+            if self._jit_on_cpu:
+                # Not what "auto" meant on this machine.
+                config["jit_compile"] = "auto"
         return config
 
     def compile_from_config(self, config):
