@@ -55,13 +55,11 @@ def weights_read_per_token(shape):
     return blocks + width + width * shape["vocabulary_size"]
 
 
-def write_transformers_checkpoint(shape, directory, dtype="float32"):
-    """Writes random weights of `shape` as a Transformers directory."""
-    import torch
+def transformers_config(shape):
+    """Returns the `transformers.PaliGemmaConfig` of a shape."""
     import transformers
 
-    torch.manual_seed(0)
-    config = transformers.PaliGemmaConfig(
+    return transformers.PaliGemmaConfig(
         text_config=dict(
             model_type="gemma",
             # Transformers has rows of its own after the vocabulary.
@@ -88,5 +86,15 @@ def write_transformers_checkpoint(shape, directory, dtype="float32"):
         image_token_index=shape["vocabulary_size"],
         projection_dim=shape["hidden_dim"],
     )
-    model = transformers.PaliGemmaForConditionalGeneration(config)
+
+
+def write_transformers_checkpoint(shape, directory, dtype="float32"):
+    """Writes random weights of `shape` as a Transformers directory."""
+    import torch
+    import transformers
+
+    torch.manual_seed(0)
+    model = transformers.PaliGemmaForConditionalGeneration(
+        transformers_config(shape)
+    )
     model.to(getattr(torch, dtype)).save_pretrained(directory)
