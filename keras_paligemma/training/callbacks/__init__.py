@@ -1,0 +1,5 @@
+"""Callbacks for `fit`: what is logged, looked at, watched and kept."""
+
+from keras_paligemma.training.callbacks.step_callback import (
+    StepCallback as StepCallback,
+)
