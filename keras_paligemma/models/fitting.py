@@ -36,10 +36,15 @@ class RawFitting:
             x: dict of lists `images`, `prompts`, `responses`; or a
                 `tf.data.Dataset`, grain dataset, `keras.utils.PyDataset`, or
                 iterable of batches of such dicts. Without a preprocessor,
-                whatever `keras.Model.fit` takes.
+                whatever `keras.Model.fit` takes. A `PyDataset` whose
+                attribute `in_order` is true is not shuffled, and one whose
+                `preprocessed` is true gives batches of model inputs.
             y, batch_size, sample_weight, validation_data, validation_split,
                 shuffle, **kwargs: As `keras.Model.fit`.
         """
+        if getattr(x, "in_order", False):
+            # Else Keras would shuffle the batches of each epoch.
+            shuffle = False
         if validation_split and self.preprocessor is not None and is_raw(x):
             x, validation_data = self._split(
                 x, validation_split, batch_size, shuffle

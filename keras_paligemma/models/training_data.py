@@ -157,7 +157,8 @@ def preprocessed(x, preprocessor, batch_size=None, shuffle=False):
 
     Returns:
         A `keras.utils.PyDataset`; or `x`, where Keras-Hub maps the
-        preprocessor itself: `tf.data` and grain datasets.
+        preprocessor itself: `tf.data` and grain datasets; and a
+        `PyDataset` that says it is `preprocessed`.
     """
     if isinstance(x, (RawExamples, PreprocessedBatches, PreprocessedLoader)):
         # `fit` hands its validation data to `evaluate`.
@@ -165,6 +166,8 @@ def preprocessed(x, preprocessor, batch_size=None, shuffle=False):
     if is_raw(x):
         return RawExamples(x, preprocessor, batch_size or 32, shuffle)
     if isinstance(x, keras.utils.PyDataset):
+        if getattr(x, "preprocessed", False):
+            return x
         return PreprocessedBatches(x, preprocessor)
     if _is_mappable_dataset(x) or not hasattr(x, "__iter__"):
         return x

@@ -1,6 +1,8 @@
 """Training as `compile` and `fit` take it: optimizers, stages, recipes."""
 
 from keras_paligemma.training.adafactor import ComponentAdafactor
+from keras_paligemma.training.compiling import compile_for_stage
+from keras_paligemma.training.compiling import stage_optimizer
 from keras_paligemma.training.durations import duration_to_steps
 from keras_paligemma.training.durations import exact_steps
 from keras_paligemma.training.freezing import freeze
@@ -23,7 +25,8 @@ from keras_paligemma.training.stages import STAGE_1
 from keras_paligemma.training.stages import STAGE_2_448
 from keras_paligemma.training.stages import STAGE_2_896
 from keras_paligemma.training.stages import Stage
-from keras_paligemma.training.stages import stage_for_variant
+from keras_paligemma.training.training_batches import TrainingBatches
+from keras_paligemma.training.variants import stage_for_variant
 from keras_paligemma.training.variants import transfer_rate
 
 __all__ = [
@@ -38,6 +41,8 @@ __all__ = [
     "STAGE_2_448",
     "STAGE_2_896",
     "Stage",
+    "TrainingBatches",
+    "compile_for_stage",
     "constant_rate",
     "cosine_rate",
     "duration_to_steps",
@@ -50,6 +55,7 @@ __all__ = [
     "recipe_names",
     "rsqrt_rate",
     "stage_for_variant",
+    "stage_optimizer",
     "thaw",
     "transfer_rate",
 ]

@@ -15,7 +15,6 @@ from keras_paligemma.training.durations import duration_to_steps
 from keras_paligemma.training.rate_settings import RateSettings
 from keras_paligemma.training.rate_settings import in_examples
 from keras_paligemma.training.stage_checks import check_stage
-from keras_paligemma.training.variants import pretraining_factor
 
 # Patterns hold for `re.search` and `re.fullmatch` alike, and for the paths of
 # a backbone and of a task over it.
@@ -136,6 +135,26 @@ class Stage:
             length, self.batch_size, examples_per_epoch, name=name
         )
 
+    def model_arguments(self):
+        """What `PaliGemmaCausalLM.from_preset` is to be given for the stage.
+
+        Example:
+
+        ```python
+        PaliGemmaCausalLM.from_preset(previous, **stage.model_arguments())
+        ```
+
+        Returns:
+            A dict: `image_size`, to which positions are resized; `dropout`;
+            `dtype`; and `sequence_length`, of the text.
+        """
+        return {
+            "image_size": self.image_size,
+            "dropout": self.dropout,
+            "dtype": self.dtype,
+            "sequence_length": self.text_length,
+        }
+
     def schedules(self, total_steps=None, examples_per_epoch=None):
         """The table of patterns and schedules, for the optimizer.
 
@@ -212,32 +231,6 @@ class Stage:
         elif "epochs" in changes:
             changes["examples"] = None
         return dataclasses.replace(self, **changes)
-
-
-def stage_for_variant(stage, variant):
-    """A pre-training stage with the peaks of another size of the model.
-
-    Published: 2e-5 for PaliGemma, half of it for PaliGemma 2 3B, a quarter
-    for 10B and 28B.
-
-    Example:
-
-    ```python
-    stage_for_variant(STAGE_1, "pali_gemma2_10b")  # peak 5e-6
-    ```
-
-    Args:
-        stage: `Stage`. One with PaliGemma's rates, such as `STAGE_1`.
-        variant: string. `"pali_gemma_3b"`, `"pali_gemma2_3b"`,
-            `"pali_gemma2_10b"` or `"pali_gemma2_28b"`.
-
-    Returns:
-        A `Stage`.
-
-    Raises:
-        ValueError: If there is no such variant.
-    """
-    return stage.scaled(pretraining_factor(variant))
 
 
 def _stage_1():

@@ -109,3 +109,29 @@ def transfer_rate(task, variant):
             f"`Stage.scaled`. Received: task={task}, variant={variant}"
         )
     return rate
+
+
+def stage_for_variant(stage, variant):
+    """A pre-training stage with the peaks of another size of the model.
+
+    Published: 2e-5 for PaliGemma, half of it for PaliGemma 2 3B, a quarter
+    for 10B and 28B.
+
+    Example:
+
+    ```python
+    stage_for_variant(STAGE_1, "pali_gemma2_10b")  # peak 5e-6
+    ```
+
+    Args:
+        stage: `Stage`. One with PaliGemma's rates, such as `STAGE_1`.
+        variant: string. `"pali_gemma_3b"`, `"pali_gemma2_3b"`,
+            `"pali_gemma2_10b"` or `"pali_gemma2_28b"`.
+
+    Returns:
+        A `Stage`.
+
+    Raises:
+        ValueError: If there is no such variant.
+    """
+    return stage.scaled(pretraining_factor(variant))

@@ -3,3 +3,6 @@
 from keras_paligemma.training.callbacks.step_callback import (
     StepCallback as StepCallback,
 )
+from keras_paligemma.training.callbacks.training_checkpoint import (
+    TrainingCheckpoint as TrainingCheckpoint,
+)
