@@ -1,5 +1,7 @@
 """Saves a run at the end of epochs, and takes it up again."""
 
+import json
+
 import keras
 import numpy as np
 
@@ -11,6 +13,7 @@ from keras_paligemma.training.checkpointing.run_state import read_variables
 from keras_paligemma.training.checkpointing.run_state import run_variables
 from keras_paligemma.training.checkpointing.run_state import set_random_state
 from keras_paligemma.training.checkpointing.store import CheckpointStore
+from keras_paligemma.training.workdir import check_same_run
 
 
 class TrainingCheckpoint(StepCallback):
@@ -69,7 +72,7 @@ class TrainingCheckpoint(StepCallback):
         self.store = CheckpointStore(directory, keep, keep_every)
         self.callbacks = list(callbacks or ())
         self.every_epochs = every_epochs
-        self.run = run
+        self.run = json.loads(json.dumps(run))
         self._batches = None
         self._states = None
 
@@ -95,7 +98,10 @@ class TrainingCheckpoint(StepCallback):
         epoch = 0
         if found is not None:
             step, facts, arrays = found
-            self._check_run(facts["run"])
+            if self.run is not None:
+                check_same_run(
+                    facts["run"] or {}, self.run, self.store.directory
+                )
             assign_variables(variables, arrays)
             set_random_state(facts["random"])
             self._states = facts["callbacks"]
@@ -141,25 +147,6 @@ class TrainingCheckpoint(StepCallback):
 
     def on_train_end(self, logs=None):
         self.store.wait()
-
-    def _check_run(self, run):
-        if self.run is None or run == self.run:
-            return
-        run = run or {}
-        names = sorted(
-            name
-            for name in {*run, *self.run}
-            if run.get(name) != self.run.get(name)
-        )
-        differences = "; ".join(
-            f"{name}: {run.get(name)!r} there, {self.run.get(name)!r} here"
-            for name in names
-        )
-        raise ValueError(
-            f"{self.store.directory} holds checkpoints of another run. Give "
-            "a directory of its own, or start with the settings of that run. "
-            f"Received: {differences}"
-        )
 
 
 def _get_state(callback):

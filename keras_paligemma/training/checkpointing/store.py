@@ -6,6 +6,7 @@ and the way back to the last checkpoint that is whole.
 """
 
 import concurrent.futures
+import contextlib
 import warnings
 from pathlib import Path
 
@@ -47,16 +48,9 @@ class CheckpointStore:
                 )
         self.directory = Path(directory).absolute()
         self._orbax = _import_orbax()
-        self._manager = self._orbax.CheckpointManager(
-            self.directory,
-            item_handlers={
-                "arrays": self._orbax.PyTreeCheckpointHandler(),
-                "facts": self._orbax.JsonCheckpointHandler(),
-            },
-            options=self._orbax.CheckpointManagerOptions(
-                max_to_keep=keep, keep_period=keep_every
-            ),
-        )
+        self.keep = keep
+        self.keep_every = keep_every
+        self._manager = self._open()
         self._worker = concurrent.futures.ThreadPoolExecutor(1)
         self._pending = None
 
@@ -108,6 +102,10 @@ class CheckpointStore:
         try:
             future.result()
         except Exception as error:
+            # Orbax would raise the error at every later call, too.
+            with contextlib.suppress(Exception):
+                self._manager.close()
+            self._manager = self._open()
             raise self._failure(step, error) from error
 
     def close(self):
@@ -165,6 +163,16 @@ class CheckpointStore:
             )
         return None
 
+    def _open(self):
+        # Orbax would delete old checkpoints before the new one is there.
+        return self._orbax.CheckpointManager(
+            self.directory,
+            item_handlers={
+                "arrays": self._orbax.PyTreeCheckpointHandler(),
+                "facts": self._orbax.JsonCheckpointHandler(),
+            },
+        )
+
     def _describe(self, step):
         orbax = self._orbax
         facts = self._manager.restore(
@@ -192,7 +200,11 @@ class CheckpointStore:
         folder = self.directory / str(step)
         if not folder.is_dir():
             raise OSError(f"{folder} was not written")
-        write_checksums(folder)
+        if _is_first_process():
+            write_checksums(folder)
+        for old in self.steps()[: -self.keep]:
+            if not self.keep_every or old % self.keep_every:
+                self._manager.delete(old)
 
     def _failure(self, step, error):
         whole = [known for known in self.steps() if known != step]
@@ -205,7 +217,15 @@ class CheckpointStore:
 
 
 def _one_line(error):
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    text = " ".join(str(error).split()) or type(error).__name__
+    # The cause stands at the end.
+    return text if len(text) <= 200 else f"... {text[-200:]}"
+
+
+def _is_first_process():
+    import jax
+
+    return jax.process_index() == 0
 
 
 def _import_orbax():
