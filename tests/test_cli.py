@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from keras_paligemma import cli
+from keras_paligemma.commands import convert
+from keras_paligemma.commands import generate
 from tests import tiny_preset
 
 
@@ -81,7 +83,7 @@ def test_the_sampler_is_the_one_described(words, kind, attributes):
     arguments = generate_arguments("preset", "image")
     arguments += ["--sampler", *words.split()]
     arguments += ["--temperature", "2", "--seed", "3"]
-    sampler = cli.make_sampler(cli.make_parser().parse_args(arguments))
+    sampler = generate.make_sampler(cli.make_parser().parse_args(arguments))
     assert type(sampler).__name__ == kind
     for name, value in attributes.items():
         assert getattr(sampler, name) == value
@@ -99,7 +101,7 @@ def test_a_seed_repeats_an_answer_and_another_changes_it(
     assert answers[0] == answers[1] != answers[2]
 
 
-@pytest.mark.parametrize("form", cli.FORMATS)
+@pytest.mark.parametrize("form", convert.FORMATS)
 def test_convert_keeps_every_weight(model, preset, tmp_path, capsys, form):
     from keras_paligemma import PaliGemmaCausalLM
 
@@ -129,7 +131,7 @@ def test_convert_resizes_and_casts(preset, tmp_path, capsys):
     assert facts["image tokens"] == 16
 
 
-@pytest.mark.parametrize("form", cli.FORMATS)
+@pytest.mark.parametrize("form", convert.FORMATS)
 def test_convert_keeps_the_type_of_the_weights(preset, tmp_path, capsys, form):
     half, last = str(tmp_path / "half"), str(tmp_path / "last")
     arguments = ["--to", "transformers", "--dtype", "bfloat16"]
@@ -197,13 +199,23 @@ def test_wrong_usage_exits_with_2(arguments, capsys):
     assert "usage: keras-paligemma" in capsys.readouterr().err
 
 
-def test_the_file_itself_imports_only_the_standard_library():
-    tree = ast.parse(Path(cli.__file__).read_text())
-    imported = {
-        name.split(".")[0]
-        for node in tree.body
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for name in ([node.module] if isinstance(node, ast.ImportFrom) else [])
-        + [alias.name for alias in node.names if isinstance(node, ast.Import)]
-    }
-    assert imported and imported <= sys.stdlib_module_names
+def test_parsing_imports_only_the_standard_library():
+    files = [Path(cli.__file__), *Path(convert.__file__).parent.glob("*.py")]
+    for file in files:
+        imported = {
+            module
+            for node in ast.parse(file.read_text()).body
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for module in modules(node)
+        }
+        assert all(
+            module.split(".")[0] in sys.stdlib_module_names
+            or module.startswith("keras_paligemma.commands")
+            for module in imported
+        ), f"{file}: {imported}"
+
+
+def modules(node):
+    if isinstance(node, ast.ImportFrom):
+        return [node.module]
+    return [alias.name for alias in node.names]

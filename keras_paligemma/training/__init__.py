@@ -17,6 +17,7 @@ from keras_paligemma.training.rate_settings import RateSettings
 from keras_paligemma.training.recipes import fallback_recipe
 from keras_paligemma.training.recipes import recipe
 from keras_paligemma.training.recipes import recipe_names
+from keras_paligemma.training.run import train
 from keras_paligemma.training.schedules import ConstantSchedule
 from keras_paligemma.training.schedules import CosineSchedule
 from keras_paligemma.training.schedules import LinearSchedule
@@ -57,5 +58,6 @@ __all__ = [
     "stage_for_variant",
     "stage_optimizer",
     "thaw",
+    "train",
     "transfer_rate",
 ]

@@ -60,12 +60,9 @@ class ComponentAdafactor(ComponentOptimizer):
         slots = {}
         shape = tuple(variable.shape)
         if len(shape) > 1 and min(shape[-2:]) >= self.min_size_to_factor:
-            name = variable.path.replace("/", "_")
-            slots["rows"] = self.add_variable(
-                shape[:-1], dtype="float32", name=f"{name}_rows"
-            )
-            slots["columns"] = self.add_variable(
-                shape[:-2] + shape[-1:], dtype="float32", name=f"{name}_columns"
+            slots["rows"] = self.add_slot(variable, "rows", without_axis=-1)
+            slots["columns"] = self.add_slot(
+                variable, "columns", without_axis=-2
             )
         else:
             slots["velocity"] = self.add_slot(variable, "velocity")

@@ -1,6 +1,7 @@
 """What the tables of an optimizer say of each variable it is built with."""
 
 import dataclasses
+import re
 
 import keras
 
@@ -10,6 +11,7 @@ from keras_paligemma.training.component_table import check_decays
 from keras_paligemma.training.component_table import check_rates
 from keras_paligemma.training.component_table import first_matches
 from keras_paligemma.training.component_table import peak_rate
+from keras_paligemma.training.schedules import WarmedUpSchedule
 
 # What a weight decay given as a number touches: big_vision decays everything
 # called `kernel`, and Gemma's weights have other names there.
@@ -100,6 +102,50 @@ class ComponentPlan:
             for identity in _identities(row.variable)
         }
         return [row.variable for row in self.rows if not row.frozen]
+
+    def warm_up(self, component, warmup_steps):
+        """Puts a linear warm-up in front of the rates of one component.
+
+        Args:
+            component: string. The component whose variables are meant.
+            warmup_steps: int.
+
+        Returns:
+            Whether anything changed: not if it was done before.
+
+        Raises:
+            ValueError: If no variable of the component is trained, or its
+                variables stand under several rows of the table.
+        """
+        pattern = rf"^(.*/)?{component}/.*"
+        rows = [
+            row
+            for row in self.rows
+            if not row.frozen and re.fullmatch(pattern, row.variable.path)
+        ]
+        indices = {row.index for row in rows}
+        if len(indices) != 1:
+            under = [self.table[index][0] for index in sorted(indices)]
+            raise ValueError(
+                "The variables to warm up must be trained, and stand under "
+                "one row of the table of rates. Received: "
+                f"component={component}, under {under}"
+            )
+        (index,) = indices
+        schedule = self.table[index][1]
+        warmed_up = WarmedUpSchedule(schedule, warmup_steps)
+        if (
+            isinstance(schedule, WarmedUpSchedule)
+            and self.table[index][0] == pattern
+            and schedule.warmup_steps == warmup_steps
+        ):
+            return False
+        self.table = ((pattern, warmed_up), *self.table)
+        for row in self.rows:
+            row.index += 1
+        for row in rows:
+            row.index = 0
+        return True
 
     def row_of(self, variable):
         """The `VariablePlan` of a variable, or of TensorFlow's below it."""

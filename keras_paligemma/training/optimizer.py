@@ -13,6 +13,7 @@ import keras
 from keras import ops
 
 from keras_paligemma.training.component_plan import ComponentPlan
+from keras_paligemma.training.gradients import prepared_gradients
 
 
 class ComponentOptimizer(keras.optimizers.Optimizer):
@@ -96,15 +97,34 @@ class ComponentOptimizer(keras.optimizers.Optimizer):
         for variable in trained:
             self.plan.row_of(variable).slots = self.create_slots(variable)
 
-    def add_slot(self, variable, name, dtype="float32"):
-        """Adds an optimizer variable that is shaped and laid out as another."""
-        if variable.dtype == dtype:
+    def add_slot(self, variable, name, dtype="float32", without_axis=None):
+        """Adds an optimizer variable that is shaped and laid out as another.
+
+        Args:
+            variable: `keras.Variable`.
+            name: string.
+            dtype: string.
+            without_axis: int or `None`. The axis of `variable` that the slot
+                holds means over, and does not have.
+        """
+        if variable.dtype == dtype and without_axis is None:
             return self.add_variable_from_reference(variable, name=name)
+        shape, layout = list(variable.shape), None
         distribution = keras.distribution.distribution()
+        if distribution is not None:
+            layout = distribution.get_variable_layout(variable)
+        if without_axis is not None:
+            del shape[without_axis]
+            if layout is not None:
+                axes = list(layout.axes)
+                del axes[without_axis]
+                layout = keras.distribution.TensorLayout(
+                    axes, layout.device_mesh
+                )
         return self.add_variable(
-            shape=variable.shape,
+            shape=shape,
             dtype=dtype,
-            layout=distribution and distribution.get_variable_layout(variable),
+            layout=layout,
             name=f"{variable.path.replace('/', '_')}_{name}",
         )
 
@@ -138,12 +158,10 @@ class ComponentOptimizer(keras.optimizers.Optimizer):
             trainable_variables = list(trainable_variables)
             if not self.built:
                 self.build(trainable_variables)
-        # Gradients of looked-up rows are sparse in TensorFlow, with repeated
-        # rows, whose norm would be wrong.
-        grads = [
-            None if grad is None else _dense(grad)
-            for grad in self.plan.without_frozen(grads, trainable_variables)
-        ]
+        grads = prepared_gradients(
+            self.plan.without_frozen(grads, trainable_variables),
+            over_replicas=self.global_clipnorm is not None,
+        )
         trained = trainable_variables and self.plan.without_frozen(
             trainable_variables, trainable_variables
         )
@@ -284,12 +302,3 @@ def _one_minus_power(beta, count):
     if not beta:
         return 1.0
     return -ops.expm1(count * math.log(beta))
-
-
-def _dense(gradient):
-    """TensorFlow's sparse gradients with repeated rows summed."""
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        return tf.convert_to_tensor(gradient)
-    return gradient

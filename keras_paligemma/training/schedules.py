@@ -184,3 +184,51 @@ class RsqrtSchedule(WarmupSchedule):
             "timescale": self.timescale,
             "shift": self.shift,
         }
+
+
+@keras.saving.register_keras_serializable(package="keras_paligemma")
+class WarmedUpSchedule(keras.optimizers.schedules.LearningRateSchedule):
+    """Any rate, with a linear warm-up from zero in front.
+
+    Example:
+
+    ```python
+    schedule = WarmedUpSchedule(1e-5, warmup_steps=1000)
+    float(schedule(250))  # 2.5e-6
+    ```
+
+    Args:
+        schedule: float or `LearningRateSchedule`. What is multiplied by
+            `min(1, step / warmup_steps)`.
+        warmup_steps: int. 1 or more.
+    """
+
+    def __init__(self, schedule, warmup_steps):
+        super().__init__()
+        if warmup_steps < 1:
+            raise ValueError(
+                "`warmup_steps` must be 1 or more. "
+                f"Received: warmup_steps={warmup_steps}"
+            )
+        self.schedule = schedule
+        self.warmup_steps = warmup_steps
+        # Scales a decay, which is meant for the whole rate.
+        self.peak = getattr(schedule, "peak", schedule)
+
+    def __call__(self, step):
+        step = keras.ops.cast(step, "float32")
+        rate = self.schedule(step) if callable(self.schedule) else self.schedule
+        return rate * keras.ops.minimum(1.0, step / self.warmup_steps)
+
+    def get_config(self):
+        schedule = self.schedule
+        if callable(schedule):
+            schedule = keras.saving.serialize_keras_object(schedule)
+        return {"schedule": schedule, "warmup_steps": self.warmup_steps}
+
+    @classmethod
+    def from_config(cls, config):
+        schedule = config["schedule"]
+        if isinstance(schedule, dict):
+            schedule = keras.saving.deserialize_keras_object(schedule)
+        return cls(schedule, config["warmup_steps"])

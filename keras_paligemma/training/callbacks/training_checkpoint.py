@@ -13,6 +13,7 @@ from keras_paligemma.training.checkpointing.run_state import read_variables
 from keras_paligemma.training.checkpointing.run_state import run_variables
 from keras_paligemma.training.checkpointing.run_state import set_random_state
 from keras_paligemma.training.checkpointing.store import CheckpointStore
+from keras_paligemma.training.processes import is_chief
 from keras_paligemma.training.workdir import check_same_run
 
 
@@ -143,7 +144,10 @@ class TrainingCheckpoint(StepCallback):
             "random": random_state(),
             "callbacks": [_get_state(callback) for callback in self.callbacks],
         }
-        self.store.save(self.step, read_variables(variables), facts)
+        arrays = read_variables(variables)
+        if is_chief() or keras.backend.backend() == "jax":
+            # On JAX every process writes its part of what is spread.
+            self.store.save(self.step, arrays, facts)
 
     def on_train_end(self, logs=None):
         self.store.wait()

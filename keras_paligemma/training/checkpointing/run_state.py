@@ -2,9 +2,12 @@
 
 import base64
 import random
+import re
 
 import keras
 import numpy as np
+
+from keras_paligemma.training.processes import gather
 
 RESTART = (
     "Resume with the model, the stage and the optimizer that the run began "
@@ -45,12 +48,19 @@ def run_variables(model):
         ("optimizer", optimizer.variables),
     ):
         for variable in variables:
-            name = f"{prefix}/{variable.path}"
+            name = f"{prefix}/{stable_path(variable.path, prefix)}"
             while name in named:
                 # Keras does not promise that paths differ.
                 name = f"{name}+"
             named[name] = variable
     return named
+
+
+def stable_path(path, prefix):
+    """A path without the numbers that Keras gives a process's second one."""
+    if prefix == "optimizer":
+        return path.partition("/")[2] or path
+    return re.sub(r"seed_generator_\d+", "seed_generator", path)
 
 
 def read_variables(variables):
@@ -70,8 +80,7 @@ def _value(variable):
     value = variable.value
     if not getattr(value, "is_fully_addressable", True):
         return value
-    array = np.array(keras.ops.convert_to_numpy(value), copy=True)
-    return np.atleast_1d(array)
+    return np.atleast_1d(np.array(gather(value), copy=True))
 
 
 def check_arrays(variables, shapes):

@@ -1,0 +1,91 @@
+"""Scalars and pictures for TensorBoard, on every backend."""
+
+from pathlib import Path
+
+import numpy as np
+
+from keras_paligemma.training.callbacks.checks import check_every
+from keras_paligemma.training.callbacks.json_log import as_numbers
+from keras_paligemma.training.callbacks.step_callback import StepCallback
+
+
+class TensorBoardLogs(StepCallback):
+    """Writes logs, and pictures of predictions, for TensorBoard.
+
+    Steps are those of the run, also after it was resumed; what TensorBoard
+    has of later steps is hidden then.
+
+    Example:
+
+    ```python
+    board = TensorBoardLogs("runs/flowers/tensorboard", pictures="pictures")
+    model.fit(batches, callbacks=[board])
+    ```
+
+    Args:
+        directory: path.
+        every: int. Steps from one point to the next.
+        pictures: path or `None`. A folder of PNG files, as
+            `PredictionPictures` fills it; new ones are shown.
+
+    Raises:
+        ImportError: If tensorboardX is not installed.
+    """
+
+    def __init__(self, directory, every=10, pictures=None):
+        super().__init__()
+        self.directory = Path(directory)
+        self.every = check_every(every)
+        self.pictures = pictures and Path(pictures)
+        self._writer_class = _import_writer()
+        self._writer = None
+        self._shown = set()
+
+    def on_train_begin(self, logs=None):
+        self._writer = self._writer_class(
+            str(self.directory), purge_step=self.step + 1 if self.step else None
+        )
+        self._shown = set(self._picture_files())
+
+    def on_step_end(self, step, logs):
+        if self.due(self.every):
+            self._write(logs)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._write(logs or {})
+        self._writer.flush()
+
+    def on_train_end(self, logs=None):
+        self._show_pictures()
+        self._writer.close()
+
+    def _write(self, logs):
+        for name, value in as_numbers(logs).items():
+            self._writer.add_scalar(name, value, self.step)
+        self._show_pictures()
+
+    def _picture_files(self):
+        return sorted(self.pictures.glob("*.png")) if self.pictures else []
+
+    def _show_pictures(self):
+        from PIL import Image
+
+        for path in self._picture_files():
+            if path not in self._shown:
+                self._shown.add(path)
+                with Image.open(path) as picture:
+                    pixels = np.asarray(picture.convert("RGB"))
+                self._writer.add_image(
+                    "predictions", pixels, self.step, dataformats="HWC"
+                )
+
+
+def _import_writer():
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError as error:
+        raise ImportError(
+            "TensorBoard's files are written by tensorboardX, which is not "
+            "installed: pip install 'keras-paligemma[train]'"
+        ) from error
+    return SummaryWriter
