@@ -1,5 +1,6 @@
 """The README: its Python runs as written, its layout is the real one."""
 
+import json
 import re
 from pathlib import Path
 
@@ -47,11 +48,23 @@ def stand_ins(tmp_path):
     """What the README names, and the tiny local folders to take instead."""
     tiny_preset.tiny_model().save_to_preset(str(tmp_path / "preset"))
     tiny_preset.save_images(tmp_path)
+    lines = [
+        {"image": "cat.png", "prefix": "caption en", "suffix": "A cat."},
+        {"image": "coffee.png", "prefix": "caption en", "suffix": "A cup."},
+    ]
+    (tmp_path / "train.jsonl").write_text(
+        "".join(json.dumps(line) + "\n" for line in lines)
+    )
     save_unimodal(tmp_path)
-    return {
+    names = {
         "pali_gemma_3b_mix_224": tmp_path / "preset",
         "hf://google/siglip-so400m-patch14-224": tmp_path / "siglip",
         "hf://google/gemma-2b": tmp_path / "gemma",
+    }
+    return {
+        **{f'"{name}"': repr(str(path)) for name, path in names.items()},
+        # The tiny model's size, in what makes one for 224 pixels.
+        "batch_size=2)": "batch_size=2, image_size=28)",
     }
 
 
@@ -60,8 +73,8 @@ def test_the_python_runs_in_order(stand_ins, tmp_path, monkeypatch):
     blocks = python_blocks(README)
     namespace = {}
     for number, block in enumerate(blocks, start=1):
-        for name, path in stand_ins.items():
-            block = block.replace(f'"{name}"', repr(str(path)))
+        for written, instead in stand_ins.items():
+            block = block.replace(written, instead)
         exec(compile(block, f"README.md, block {number}", "exec"), namespace)
     assert isinstance(namespace["answer"], str)
     assert len(namespace["answers"]) == 2
@@ -70,12 +83,16 @@ def test_the_python_runs_in_order(stand_ins, tmp_path, monkeypatch):
     losses = namespace["history"].history["loss"]
     assert losses[-1] < losses[0]
     assert (tmp_path / "my_captions" / "config.json").is_file()
+    assert (tmp_path / "runs/captions/model/config.json").is_file()
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 40
+    assert namespace["found"].problems[0].kind == "cut_off"
+    assert namespace["batch"]["prompts"] == ["caption en"] * 2
     assert namespace["backbone"].vocabulary_size == 400 + 1024 + 128
 
 
 def test_every_stand_in_is_in_the_readme(stand_ins):
     code = "\n".join(python_blocks(README))
-    assert all(f'"{name}"' in code for name in stand_ins)
+    assert all(written in code for written in stand_ins)
 
 
 def test_the_layout_is_the_real_one():

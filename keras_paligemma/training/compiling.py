@@ -1,5 +1,8 @@
 """From a stage's settings to a compiled model."""
 
+import dataclasses
+import re
+
 from keras_paligemma.training.freezing import freeze
 from keras_paligemma.training.optimizer import ComponentAdam
 
@@ -74,6 +77,10 @@ def compile_for_stage(
     if model.preprocessor is not None:
         model.preprocessor.sequence_length = stage.text_length
     freeze(model, stage.schedules(total_steps, examples_per_epoch))
+    decays = re.compile(stage.weight_decay_pattern)
+    if not any(decays.search(v.path) for v in model.trainable_variables):
+        # LoRA freezes the kernels that would decay.
+        stage = dataclasses.replace(stage, decoupled_weight_decay=0.0)
     model.compile(
         optimizer=stage_optimizer(
             stage, total_steps, examples_per_epoch, gradient_accumulation_steps

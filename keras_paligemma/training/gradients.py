@@ -9,12 +9,12 @@ def prepared_gradients(gradients, over_replicas):
     Gradients of looked-up rows are sparse in TensorFlow, with repeated rows,
     whose norm would be wrong. And under `tf.distribute` Keras clips the
     gradients of each replica before it adds them up, which is not what
-    clipping all of them does: so they are added up here before, and divided
-    by their number for the sum that Keras still makes.
+    clipping their sum does: so they are added up here before.
 
     Args:
         gradients: list of tensors or `None`.
-        over_replicas: bool. Whether to add up over replicas.
+        over_replicas: bool. Whether to add up over replicas. Keras adds up
+            once more: see `times_added_up`.
 
     Returns:
         List; `gradients` as they are on other backends.
@@ -32,8 +32,20 @@ def prepared_gradients(gradients, over_replicas):
         return gradients
     known = [gradient for gradient in gradients if gradient is not None]
     sums = iter(replica.all_reduce(tf.distribute.ReduceOp.SUM, known))
-    count = replica.num_replicas_in_sync
-    return [
-        None if gradient is None else next(sums) / count
-        for gradient in gradients
-    ]
+    return [None if gradient is None else next(sums) for gradient in gradients]
+
+
+def times_added_up(over_replicas):
+    """What to divide gradients by that were added up already.
+
+    Args:
+        over_replicas: bool. As for `prepared_gradients`.
+
+    Returns:
+        int; 1 where Keras did not add them up a second time.
+    """
+    if not over_replicas or keras.backend.backend() != "tensorflow":
+        return 1
+    import tensorflow as tf
+
+    return tf.distribute.get_strategy().num_replicas_in_sync

@@ -14,6 +14,7 @@ from keras import ops
 
 from keras_paligemma.training.component_plan import ComponentPlan
 from keras_paligemma.training.gradients import prepared_gradients
+from keras_paligemma.training.gradients import times_added_up
 
 
 class ComponentOptimizer(keras.optimizers.Optimizer):
@@ -101,11 +102,8 @@ class ComponentOptimizer(keras.optimizers.Optimizer):
         """Adds an optimizer variable that is shaped and laid out as another.
 
         Args:
-            variable: `keras.Variable`.
-            name: string.
-            dtype: string.
-            without_axis: int or `None`. The axis of `variable` that the slot
-                holds means over, and does not have.
+            variable, name, dtype: `keras.Variable` and strings.
+            without_axis: int or `None`. An axis that the slot does not have.
         """
         if variable.dtype == dtype and without_axis is None:
             return self.add_variable_from_reference(variable, name=name)
@@ -115,12 +113,11 @@ class ComponentOptimizer(keras.optimizers.Optimizer):
             layout = distribution.get_variable_layout(variable)
         if without_axis is not None:
             del shape[without_axis]
-            if layout is not None:
-                axes = list(layout.axes)
-                del axes[without_axis]
-                layout = keras.distribution.TensorLayout(
-                    axes, layout.device_mesh
-                )
+        if without_axis is not None and layout is not None:
+            axes = list(layout.axes)
+            del axes[without_axis]
+            mesh = layout.device_mesh
+            layout = keras.distribution.TensorLayout(axes, mesh)
         return self.add_variable(
             shape=shape,
             dtype=dtype,
@@ -200,7 +197,9 @@ class ComponentOptimizer(keras.optimizers.Optimizer):
         rate = ops.cast(learning_rate, "float32")
         value = ops.cast(variable, "float32")
         rate = rate * ops.cast(self.plan.rates[row.index], "float32")
-        change = rate * self.step(ops.cast(gradient, "float32"), row.slots)
+        times = times_added_up(self.global_clipnorm is not None)
+        gradient = ops.cast(gradient, "float32") / times
+        change = rate * self.step(gradient, row.slots)
         if row.decay:
             change = change + value * (rate * row.decay)
         self.assign(variable, ops.cast(value - change, variable.dtype))

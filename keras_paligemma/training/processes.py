@@ -138,7 +138,8 @@ def gather(value):
     Returns:
         NumPy array.
     """
-    value = getattr(value, "value", value)
+    if isinstance(value, keras.Variable):
+        value = value.value
     if not getattr(value, "is_fully_addressable", True):
         from jax.experimental import multihost_utils
 

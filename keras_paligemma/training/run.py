@@ -6,9 +6,11 @@ import math
 from keras_paligemma.training.callbacks import ComponentRates
 from keras_paligemma.training.callbacks import ExamplesSeen
 from keras_paligemma.training.callbacks import JSONLog
+from keras_paligemma.training.callbacks import PredictionPictures
 from keras_paligemma.training.callbacks import ProgressBar
 from keras_paligemma.training.callbacks import StopOnNonFinite
 from keras_paligemma.training.callbacks import TensorBoardLogs
+from keras_paligemma.training.callbacks import TextSamples
 from keras_paligemma.training.callbacks import Throughput
 from keras_paligemma.training.callbacks import TrainingCheckpoint
 from keras_paligemma.training.compiling import compile_for_stage
@@ -64,7 +66,7 @@ def train(
         examples_per_epoch: int. Of the stage's durations in epochs;
             `data.examples_per_epoch` by default.
         checkpoint_every: int. Updates from one checkpoint, and evaluation,
-            to the next; a twentieth of the run, at most 1000, by default.
+            to the next; by default a twentieth of the run, from 10 to 1000.
         keep, keep_every: As for `TrainingCheckpoint`, in updates.
         gradient_accumulation_steps: int or `None`. Into how many batches one
             of the stage's is divided; the update is the same.
@@ -96,7 +98,7 @@ def train(
             f"batch_size={stage.batch_size}"
         )
     if checkpoint_every is None:
-        checkpoint_every = max(1, min(1000, math.ceil(updates / 20)))
+        checkpoint_every = max(10, min(1000, math.ceil(updates / 20)))
     compile_for_stage(
         model,
         stage,
@@ -186,9 +188,6 @@ def _watchers(model, batches, samples, workdir, log_every):
     if not is_chief():
         return watchers
     if samples is not None:
-        from keras_paligemma.training.callbacks import PredictionPictures
-        from keras_paligemma.training.callbacks import TextSamples
-
         every = batches.steps_per_epoch
         watchers += [
             TextSamples(samples, every=every),
@@ -198,7 +197,9 @@ def _watchers(model, batches, samples, workdir, log_every):
         ]
     watchers.append(JSONLog(workdir.log, every=log_every))
     if _has_tensorboard():
-        watchers.append(TensorBoardLogs(workdir.tensorboard, every=log_every))
+        watchers.append(
+            TensorBoardLogs(workdir.tensorboard, log_every, workdir.pictures)
+        )
     return watchers
 
 

@@ -157,6 +157,10 @@ def test_refuses_a_schedule_longer_than_the_run(folder, tmp_path):
 def test_accumulated_batches_make_the_same_updates(folder, whole, tmp_path):
     split = weights_of(run(folder, tmp_path, gradient_accumulation_steps=2))
     for path, value in whole[0].items():
+        if path.endswith("key_dense/bias"):
+            # Softmax takes it away: its gradient is rounding, which Adam
+            # makes a step of.
+            continue
         np.testing.assert_allclose(split[path], value, atol=2e-4, err_msg=path)
 
 

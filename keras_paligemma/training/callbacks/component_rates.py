@@ -3,7 +3,10 @@
 import keras
 
 from keras_paligemma.training.callbacks.checks import check_every
+from keras_paligemma.training.callbacks.rate_tables import inner_optimizer
+from keras_paligemma.training.callbacks.rate_tables import set_rates
 from keras_paligemma.training.callbacks.step_callback import StepCallback
+from keras_paligemma.training.component_table import check_rates
 from keras_paligemma.training.optimizer import ComponentOptimizer
 
 COMPONENTS = ("image_encoder", "projector", "embedding", "decoder")
@@ -15,9 +18,10 @@ class ComponentRates(StepCallback):
     With an optimizer that has one rate, that is `rate/all`, and a schedule
     given here sets it: so a model compiled with any Keras optimizer gets a
     warm-up. Of a `ComponentAdam`, whose table holds the schedules, it sets
-    the factor on all of them.
+    the factor on all of them; and a table given here takes the place of the
+    one it was made with.
 
-    Example:
+    Examples:
 
     ```python
     warmup = ConstantSchedule(peak=1e-5, warmup_steps=500)
@@ -25,23 +29,49 @@ class ComponentRates(StepCallback):
     model.fit(..., callbacks=[ComponentRates(schedule=warmup)])
     ```
 
+    Other rates than the model was compiled with.
+    ```python
+    table = [("image_encoder/.*", warmup), (".*", 1e-5)]
+    model.fit(..., callbacks=[ComponentRates(table=table)])
+    ```
+
     Args:
         every: int. Steps from one log to the next.
         schedule: `keras.optimizers.schedules.LearningRateSchedule`, callable
-            of the step, or `None`. It takes effect in the very step that it
-            is evaluated at.
+            of the number of updates made, or `None`. It takes effect in the
+            very step that it is evaluated at.
+        table: list of (pattern, schedule) as for `ComponentAdam`, or `None`.
+            What was frozen stays frozen, and must be under `None` here too.
+
+    Raises:
+        ValueError: If the schedule or the table is none, or both are given;
+            in `fit`, if the table does not fit the optimizer.
     """
 
-    def __init__(self, every=10, schedule=None):
+    def __init__(self, every=10, schedule=None, table=None):
         super().__init__()
         self.every = check_every(every)
+        if schedule is not None and not callable(schedule):
+            raise ValueError(
+                "`schedule` must be callable with the number of updates made, "
+                "as `keras.optimizers.schedules.LearningRateSchedule` is. "
+                f"Received: schedule={schedule!r}"
+            )
+        if schedule is not None and table is not None:
+            raise ValueError(
+                "Give `schedule`, a rate or factor for all, or `table`, rates "
+                "by component. Received: both"
+            )
         self.schedule = schedule
+        self.table = None if table is None else check_rates(table)
         self._was = None
         self._batches_an_update = None
 
     def on_train_begin(self, logs=None):
         self._was = None
         self._batches_an_update = None
+        if self.table is not None:
+            set_rates(self.model, self.table)
 
     def on_train_batch_begin(self, batch, logs=None):
         if self.schedule is None:
@@ -86,9 +116,7 @@ class ComponentRates(StepCallback):
     def _optimizer(self):
         # On JAX asking for the model fetches its values from the trainer,
         # which takes milliseconds.
-        optimizer = self.model.optimizer
-        # What scales the loss has the rate of the optimizer within.
-        return getattr(optimizer, "inner_optimizer", optimizer)
+        return inner_optimizer(self.model)
 
     def _accumulated(self):
         if self._batches_an_update is None:

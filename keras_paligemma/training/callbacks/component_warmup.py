@@ -1,8 +1,8 @@
 """A linear warm-up of one component, as the image encoder needs it."""
 
 from keras_paligemma.training.callbacks.checks import check_every
+from keras_paligemma.training.callbacks.rate_tables import component_optimizer
 from keras_paligemma.training.callbacks.step_callback import StepCallback
-from keras_paligemma.training.optimizer import ComponentOptimizer
 
 
 class ComponentWarmup(StepCallback):
@@ -26,26 +26,23 @@ class ComponentWarmup(StepCallback):
         steps: int. Updates until the rate is whole.
 
     Raises:
-        ValueError: In `fit`, if the optimizer has one rate for all.
+        ValueError: In `fit`, if the optimizer has one rate for all, or no
+            variable of the component is trained.
     """
 
     def __init__(self, component="image_encoder", steps=1000):
         super().__init__()
+        if not isinstance(component, str) or not component:
+            raise ValueError(
+                "`component` must be the name of a component, such as "
+                f'"image_encoder". Received: component={component!r}'
+            )
         self.component = component
         self.warmup_steps = check_every(steps, "steps")
 
     def on_train_begin(self, logs=None):
         model = self.model
-        optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-        if not isinstance(optimizer, ComponentOptimizer):
-            raise ValueError(
-                "A component has a rate of its own only in `ComponentAdam` "
-                'and `ComponentAdafactor`: compile with `ComponentAdam([(".*",'
-                " rate)])`. Received: optimizer="
-                f"{type(optimizer).__name__}"
-            )
-        if not optimizer.built:
-            optimizer.build(model.trainable_variables)
+        optimizer = component_optimizer(model)
         if optimizer.plan.warm_up(self.component, self.warmup_steps):
             # One traced before has the old rates in it.
             model.make_train_function(force=True)

@@ -22,12 +22,21 @@ class ExamplesSeen(StepCallback):
             likewise; a `Mixture`.
         batch_size: int. Examples a step, of all processes together.
         every: int. Steps from one log to the next.
+
+    Raises:
+        ValueError: If the source cannot count, or a number does not fit.
     """
 
     def __init__(self, source, batch_size, every=10):
         super().__init__()
+        if not callable(getattr(source, "examples_seen", None)):
+            raise ValueError(
+                "`source` must have a method `examples_seen(num_examples, "
+                'by="task")`, as a `Mixture` has. Received: '
+                f"{type(source).__name__}"
+            )
         self.source = source
-        self.batch_size = batch_size
+        self.batch_size = check_every(batch_size, "batch_size")
         self.every = check_every(every)
 
     def on_step_end(self, step, logs):

@@ -26,12 +26,15 @@ class ProgressBar(StepCallback):
         every: int. Steps from one look at the loss to the next, and from
             line to line where there is no terminal.
         console: `rich.console.Console` or `None`.
+
+    Raises:
+        ValueError: If a number is not 1 or more.
     """
 
     def __init__(self, total_steps, batch_size, every=10, console=None):
         super().__init__()
-        self.total_steps = total_steps
-        self.batch_size = batch_size
+        self.total_steps = check_every(total_steps, "total_steps")
+        self.batch_size = check_every(batch_size, "batch_size")
         self.every = check_every(every)
         self.console = console or rich.console.Console()
         self._progress = None
@@ -54,7 +57,8 @@ class ProgressBar(StepCallback):
             self._progress.start()
 
     def on_step_end(self, step, logs):
-        text = self.text(logs) if self.due(self.every) else None
+        due = self.due(self.every) or step >= self.total_steps
+        text = self.text(logs) if due else None
         if self._progress is not None:
             changes = {} if text is None else {"text": text}
             self._progress.update(self._task, completed=step, **changes)

@@ -25,8 +25,9 @@ class StopOnNonFinite(StepCallback):
     ```
 
     Args:
-        batches: `TrainingBatches`, or other object with `at_step(step)`, or
-            `None`. To look for what is amiss in the batch.
+        batches: `TrainingBatches`; other object with `at_step(step)`, or of
+            which `batches[batch]` is a batch of the epoch; or `None`. To
+            look for what is amiss in the batch.
         every: int. Steps from one look to the next; looking waits for the
             step. The loss that Keras reports is a mean over the epoch until
             then, so none is missed, and with `every` above 1 the error says
@@ -73,17 +74,23 @@ class StopOnNonFinite(StepCallback):
         if self.batches is None:
             return "Its batch was not looked at."
         for step in range(first - 1, last):
-            faults = non_finite_inputs(self.batches.at_step(step))
+            faults = non_finite_inputs(self._batch(step))
             if faults:
                 return f"Not finite in the batch of step {step + 1}: {faults}."
         return "All numbers of its batch are finite."
+
+    def _batch(self, step):
+        if hasattr(self.batches, "at_step"):
+            return self.batches.at_step(step)
+        return self.batches[step - self._epoch_begin]
 
 
 def non_finite_inputs(batch):
     """Names the arrays and examples of a batch that hold no finite number.
 
     Args:
-        batch: tuple or dict of arrays `[batch, ...]`.
+        batch: tuple or dict of arrays `[batch, ...]`, or of lists of arrays;
+            what is no array of floats, such as text, is passed over.
 
     Returns:
         A string, such as `"images of example 3"`; empty if all is finite.
@@ -94,12 +101,31 @@ def non_finite_inputs(batch):
         name = ("inputs", "targets", "weights")[min(number, 2)]
         arrays = part if isinstance(part, dict) else {name: part}
         for key, array in arrays.items():
-            array = keras.ops.convert_to_numpy(array)
-            if not np.issubdtype(array.dtype, np.floating):
-                continue
-            finite = np.isfinite(array).reshape(len(array), -1).all(axis=1)
             faults += [
                 f"{key} of example {example}"
-                for example in np.flatnonzero(~finite)
+                for example, value in enumerate(rows_of(array))
+                if not is_finite(value)
             ]
     return ", ".join(faults)
+
+
+def rows_of(array):
+    """The rows of an array, a tensor or a list."""
+    if array is None or isinstance(array, (str, bytes)):
+        return []
+    if isinstance(array, (list, tuple)):
+        return array
+    return keras.ops.convert_to_numpy(array)
+
+
+def is_finite(value):
+    """Whether there is no infinity or NaN in a row."""
+    if isinstance(value, (list, tuple)):
+        return all(is_finite(item) for item in value)
+    if not hasattr(value, "dtype") and not isinstance(value, float):
+        return True
+    value = np.asarray(value)
+    # bfloat16 is no kind of NumPy's own.
+    if value.dtype.kind not in "fV":
+        return True
+    return bool(np.isfinite(value.astype("float32")).all())

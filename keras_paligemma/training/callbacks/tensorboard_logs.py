@@ -39,13 +39,13 @@ class TensorBoardLogs(StepCallback):
         self.pictures = pictures and Path(pictures)
         self._writer_class = _import_writer()
         self._writer = None
-        self._shown = set()
+        self._shown = {}
 
     def on_train_begin(self, logs=None):
         self._writer = self._writer_class(
             str(self.directory), purge_step=self.step + 1 if self.step else None
         )
-        self._shown = set(self._picture_files())
+        self._shown = self._picture_files()
 
     def on_step_end(self, step, logs):
         if self.due(self.every):
@@ -65,14 +65,18 @@ class TensorBoardLogs(StepCallback):
         self._show_pictures()
 
     def _picture_files(self):
-        return sorted(self.pictures.glob("*.png")) if self.pictures else []
+        """Dict of path to when it was written: steps may be made again."""
+        if not self.pictures:
+            return {}
+        paths = sorted(self.pictures.glob("*.png"))
+        return {path: path.stat().st_mtime_ns for path in paths}
 
     def _show_pictures(self):
         from PIL import Image
 
-        for path in self._picture_files():
-            if path not in self._shown:
-                self._shown.add(path)
+        for path, written in self._picture_files().items():
+            if self._shown.get(path) != written:
+                self._shown[path] = written
                 with Image.open(path) as picture:
                     pixels = np.asarray(picture.convert("RGB"))
                 self._writer.add_image(

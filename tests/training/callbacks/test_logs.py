@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 
 import keras
 import numpy as np
@@ -16,6 +17,9 @@ from keras_paligemma.training.callbacks import StepCallback
 from keras_paligemma.training.callbacks import StopOnNonFinite
 from keras_paligemma.training.callbacks import TensorBoardLogs
 from keras_paligemma.training.callbacks import Throughput
+from keras_paligemma.training.callbacks.stop_on_non_finite import (
+    non_finite_inputs,
+)
 from tests.models import tiny_models
 from tests.training import toy_models
 
@@ -117,6 +121,61 @@ def test_a_seldom_look_names_the_stretch():
         fit(batches, StopOnNonFinite(batches, every=5))
 
 
+def test_finds_the_fault_in_any_kind_of_batch():
+    class Batches(keras.utils.PyDataset):
+        def __init__(self):
+            super().__init__(workers=1)
+
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, index):
+            return Rows(broken=2).batch(index * 2, 2)
+
+    batches = Batches()
+    model = toy_models.toy_model()
+    model.compile(optimizer="sgd", loss="mse")
+    with pytest.raises(
+        ValueError, match=r"step 3 \(epoch 1, batch 3\).* inputs of example 1"
+    ):
+        model.fit(
+            batches,
+            shuffle=False,
+            verbose=0,
+            callbacks=[StopOnNonFinite(batches)],
+        )
+
+
+def test_names_what_is_not_finite():
+    good, bad = np.ones((2, 2)), np.full((2, 2), np.inf, "float32")
+    raw = {
+        "images": [good, [good, bad], object()],
+        "prompts": ["nan", "a", "b"],
+        "weights": [1.0, float("nan"), 2.0],
+        "token_ids": np.ones((3, 2), "int32"),
+        "scores": keras.ops.convert_to_tensor([1.0, 2.0, np.nan], "bfloat16"),
+    }
+    assert non_finite_inputs(raw) == (
+        "images of example 1, weights of example 1, scores of example 2"
+    )
+    assert non_finite_inputs((good, None, bad)) == (
+        "weights of example 0, weights of example 1"
+    )
+    assert non_finite_inputs((good, good)) == ""
+
+
+def test_no_checkpoint_is_written_after_a_bad_loss(tmp_path):
+    batches = batches_of(Rows(broken=2))
+    file = tmp_path / "last.weights.h5"
+    saving = keras.callbacks.ModelCheckpoint(
+        file, save_weights_only=True, save_freq="epoch"
+    )
+    with pytest.raises(ValueError, match="loss of steps? .*3"):
+        # Not looked at before the epoch ends.
+        fit(batches, StopOnNonFinite(batches, every=100), saving)
+    assert not file.exists()
+
+
 def test_finite_losses_go_on():
     batches = batches_of(Rows())
     fit(batches, StopOnNonFinite(batches), StopOnNonFinite())
@@ -174,6 +233,38 @@ def test_tensorboard_gets_scalars_and_pictures(tmp_path):
     content = events.read_bytes()
     assert content.count(b"loss") >= 4
     assert content.count(b"predictions") == 6
+
+
+def test_a_picture_that_is_painted_again_is_shown_again(tmp_path):
+    from PIL import Image
+
+    Image.new("RGB", (8, 8)).save(tmp_path / "3.png")
+    board = TensorBoardLogs(tmp_path / "board", every=1, pictures=tmp_path)
+    board.step = 2
+    board.on_train_begin()
+    Image.new("RGB", (9, 9)).save(tmp_path / "3.png")
+    board.on_epoch_begin(1)
+    board.on_train_batch_end(0, {"loss": 1.0})
+    board.on_train_end()
+    (events,) = (tmp_path / "board").iterdir()
+    assert events.read_bytes().count(b"predictions") == 1
+
+
+def test_tensorboard_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    with pytest.raises(ImportError, match="pip install 'keras-paligemma"):
+        TensorBoardLogs(tmp_path)
+
+
+def test_refuses_numbers_and_sources_that_do_not_fit():
+    with pytest.raises(ValueError, match="`batch_size` must be a whole number"):
+        ExamplesSeen(Rows(), batch_size=0)
+    with pytest.raises(ValueError, match="must have a method `examples_seen"):
+        ExamplesSeen([], batch_size=1)
+    with pytest.raises(ValueError, match="`total_steps` must be"):
+        ProgressBar(total_steps=0, batch_size=1)
+    with pytest.raises(ValueError, match="`text_length` must be"):
+        Throughput(1, text_length=2.5)
 
 
 @pytest.mark.parametrize("kind", [JSONLog, TensorBoardLogs])

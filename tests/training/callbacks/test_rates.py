@@ -69,6 +69,71 @@ def test_a_schedule_takes_effect_in_its_very_step():
     )
 
 
+@pytest.mark.parametrize("decay_times_rate", [True, False])
+def test_a_table_takes_the_place_of_the_compiled_one(decay_times_rate):
+    slow = CosineSchedule(peak=0.01, warmup_steps=4, total_steps=8)
+    table = [("image_encoder/.*", slow), ("decoder/.*", None), (".*", COSINE)]
+    decays = {
+        "weight_decay": [(".*/kernel", 0.1)],
+        "decay_times_rate": decay_times_rate,
+    }
+    compiled = [("decoder/.*", None), (".*", 0.5)]
+    ours, _ = fit(
+        ComponentAdam(compiled, **decays), ComponentRates(1, table=table)
+    )
+    theirs, _ = fit(ComponentAdam(table, **decays), ComponentRates(1))
+    for got, expected in zip(ours.values, theirs.values, strict=True):
+        for path, value in expected.items():
+            np.testing.assert_allclose(got[path], value, rtol=1e-6)
+    assert "rate/image_encoder" in ours.logs[0]
+    assert [logs["rate/all"] for logs in ours.logs] == [
+        logs["rate/all"] for logs in theirs.logs
+    ]
+
+
+def test_a_schedule_is_a_factor_on_a_table():
+    scheduled, _ = fit(
+        ComponentAdam([(".*", 0.5)]), ComponentRates(1, schedule=COSINE)
+    )
+    rates = [logs["rate/all"] for logs in scheduled.logs]
+    assert rates == pytest.approx([0.5 * float(COSINE(i)) for i in range(8)])
+
+
+@pytest.mark.parametrize(
+    ("compiled", "table", "match"),
+    [
+        (None, [(".*", 0.1)], "compile with `ComponentAdam"),
+        ([(".*", 0.1)], [("decoder/.*", 0.1)], "must be matched"),
+        ([(".*", 0.1)], [("ocr/.*", 0.1), (".*", 1)], "'ocr/.*' matches"),
+        (
+            [(".*", 0.1)],
+            [("decoder/.*", None), (".*", 0.1)],
+            "Received: decoder/kernel, trained until now",
+        ),
+        (
+            [("decoder/.*", None), (".*", 0.1)],
+            [(".*", 0.1)],
+            "Received: decoder/kernel, frozen until now",
+        ),
+    ],
+)
+def test_refuses_a_table_that_does_not_fit(compiled, table, match):
+    optimizer = ComponentAdam(compiled) if compiled else keras.optimizers.Adam()
+    with pytest.raises(ValueError, match=match):
+        fit(optimizer, ComponentRates(table=table))
+
+
+def test_refuses_rates_that_are_none():
+    with pytest.raises(ValueError, match="`schedule` must be callable"):
+        ComponentRates(schedule=0.1)
+    with pytest.raises(ValueError, match="Received: both"):
+        ComponentRates(schedule=COSINE, table=[(".*", 0.1)])
+    with pytest.raises(ValueError, match="A schedule must be a float"):
+        ComponentRates(table=[(".*", "fast")])
+    with pytest.raises(ValueError, match="`component` must be the name"):
+        ComponentWarmup(None)
+
+
 def test_a_component_warms_up_alone():
     def table():
         return [("projector/.*", 0.03), (".*", 0.02)]

@@ -33,6 +33,7 @@ def make_task(optimizer=None, **changes):
 
     arguments = {
         "vocabulary_size": VOCABULARY,
+        "num_layers": 1,
         "num_key_value_heads": 1,
         "vit_num_heads": 4,
     }
