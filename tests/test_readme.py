@@ -85,6 +85,7 @@ def test_the_python_runs_in_order(stand_ins, tmp_path, monkeypatch):
     assert (tmp_path / "my_captions" / "config.json").is_file()
     assert (tmp_path / "runs/captions/model/config.json").is_file()
     assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 40
+    assert (tmp_path / "cats.lora.h5").is_file()
     assert namespace["found"].problems[0].kind == "cut_off"
     assert namespace["batch"]["prompts"] == ["caption en"] * 2
     assert namespace["backbone"].vocabulary_size == 400 + 1024 + 128

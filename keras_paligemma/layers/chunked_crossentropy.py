@@ -5,9 +5,12 @@ a training step makes. Here tokens in the loss are scored a chunk at a time,
 forwards and once more backwards; tokens outside the loss are not scored.
 """
 
+import functools
+
 from keras import ops
 
 from keras_paligemma.layers.linear import vocabulary_logits
+from keras_paligemma.layers.replicas import data_shards
 from keras_paligemma.layers.response_crossentropy import token_losses
 
 # Tokens of a chunk: 66 MB of float32 logits with PaliGemma's vocabulary.
@@ -22,6 +25,7 @@ def chunked_token_losses(
     label_smoothing=0.0,
     soft_cap=None,
     chunk_tokens=CHUNK_TOKENS,
+    train_embeddings=True,
 ):
     """Cross-entropy of each token in the loss, from hidden states.
 
@@ -36,6 +40,9 @@ def chunked_token_losses(
         label_smoothing: float. See `token_losses`.
         soft_cap: float or `None`. See `vocabulary_logits`.
         chunk_tokens: int. Tokens scored at a time.
+        train_embeddings: bool. Whether `embeddings` get a gradient. For
+            frozen ones it costs the memory of the table and a third of the
+            time for nothing.
 
     Returns:
         float32 tensor `[batch, length, 2]`: the loss of each token, and 1
@@ -48,12 +55,51 @@ def chunked_token_losses(
     ```
     """
     batch, length = ops.shape(token_ids)
+    mask = ops.cast(mask, "bool")
+    score = functools.partial(
+        _token_results,
+        embeddings=embeddings,
+        smoothing=label_smoothing,
+        soft_cap=soft_cap,
+        chunk_tokens=chunk_tokens,
+        trained=train_embeddings,
+    )
+    # TensorFlow may not know the batch size yet.
+    shards = data_shards(batch) if isinstance(batch, int) else 1
+    if shards == 1:
+        count = ops.sum(ops.cast(mask, "int32"))
+        return score(hidden, token_ids, mask, count=count)
+    # Each device sorts and scores the tokens of its own examples: sorted
+    # together, every device would have to score all of them.
+    import jax
+
+    parts = [
+        ops.reshape(x, (shards, batch // shards, *x.shape[1:]))
+        for x in (hidden, token_ids, mask)
+    ]
+    counts = ops.sum(ops.cast(parts[-1], "int32"), axis=(1, 2))
+    results = jax.vmap(functools.partial(score, count=ops.max(counts)))(*parts)
+    return ops.reshape(results, (batch, length, 2))
+
+
+def _token_results(
+    hidden,
+    token_ids,
+    mask,
+    count,
+    embeddings,
+    smoothing,
+    soft_cap,
+    chunk_tokens,
+    trained,
+):
+    """What `chunked_token_losses` returns, if `count` tokens are scored."""
+    batch, length = ops.shape(token_ids)
     count_all = batch * length
     width = hidden.shape[-1]
-    # TensorFlow may not know the batch size yet.
     known = isinstance(count_all, int)
     chunk = min(chunk_tokens, count_all) if known else chunk_tokens
-    mask = ops.reshape(ops.cast(mask, "bool"), (-1,))
+    mask = ops.reshape(mask, (-1,))
     # Tokens in the loss first, so that the loop may end behind the last.
     order = ops.argsort(ops.cast(ops.logical_not(mask), "int32"))
     padding = -count_all % chunk
@@ -65,20 +111,16 @@ def chunked_token_losses(
         [ops.take(targets, order), ops.zeros((padding,), "int32")]
     )
     losses = _sorted_losses(
-        rows,
-        embeddings,
-        targets,
-        ops.sum(ops.cast(mask, "int32")),
-        label_smoothing,
-        soft_cap,
-        chunk,
+        rows, embeddings, targets, count, smoothing, soft_cap, chunk, trained
     )
     results = ops.take(losses[:count_all], ops.argsort(order), axis=0)
     results = results * ops.cast(mask, "float32")[:, None]
     return ops.reshape(results, (batch, length, 2))
 
 
-def _sorted_losses(rows, embeddings, targets, count, smoothing, soft_cap, size):
+def _sorted_losses(
+    rows, embeddings, targets, count, smoothing, soft_cap, size, trained
+):
     """Losses `[rows, 2]` of the first `count` rows, in whole chunks."""
 
     def part(x, start):
@@ -116,7 +158,7 @@ def _sorted_losses(rows, embeddings, targets, count, smoothing, soft_cap, size):
             if upstream is None:
                 (upstream,) = arguments
 
-            def add(start, to_rows, to_embeddings):
+            def add(start, to_rows, *to_embeddings):
                 x = part(rows, start)
                 logits = vocabulary_logits(x, embeddings, soft_cap)
                 to_logits = _logits_gradient(
@@ -128,15 +170,19 @@ def _sorted_losses(rows, embeddings, targets, count, smoothing, soft_cap, size):
                 to_logits = ops.cast(to_logits * weight[:, None], x.dtype)
                 to_x = ops.matmul(to_logits, embeddings)
                 to_rows = ops.slice_update(to_rows, (start, 0), to_x)
+                if not trained:
+                    return (to_rows,)
                 product = ops.matmul(ops.transpose(to_logits), x)
-                return to_rows, to_embeddings + ops.cast(product, "float32")
+                product = ops.cast(product, "float32")
+                return to_rows, to_embeddings[0] + product
 
-            to_rows, to_embeddings = chunks(
-                add,
-                ops.zeros_like(rows),
-                ops.zeros(embeddings.shape, "float32"),
-            )
-            return to_rows, ops.cast(to_embeddings, embeddings.dtype)
+            sums = [ops.zeros_like(rows)]
+            if trained:
+                sums.append(ops.zeros(embeddings.shape, "float32"))
+            to_rows, *to_embeddings = chunks(add, *sums)
+            if not trained:
+                return to_rows, None
+            return to_rows, ops.cast(to_embeddings[0], embeddings.dtype)
 
         (losses,) = chunks(score, ops.zeros((ops.shape(rows)[0], 2), "float32"))
         return losses, gradient

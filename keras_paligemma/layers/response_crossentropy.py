@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_paligemma.layers.replicas import share_of_loss
+
 REDUCTIONS = ("example_mean", "token_mean", "none")
 
 
@@ -112,8 +114,11 @@ class ResponseCrossentropy(keras.losses.Loss):
         losses = self.call(y_true, y_pred)
         if sample_weight is None:
             sample_weight = ops.ones_like(losses)
-        return reduce_token_losses(
+        loss = reduce_token_losses(
             losses, sample_weight, self.response_reduction
+        )
+        return (
+            loss if self.response_reduction == "none" else share_of_loss(loss)
         )
 
     def get_config(self):

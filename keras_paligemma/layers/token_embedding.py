@@ -48,17 +48,61 @@ class TokenEmbedding(keras.layers.ReversibleEmbedding):
             return super().call(inputs)
         # Keras leaves embedding layers out of autocasting.
         hidden = ops.cast(inputs, self.compute_dtype)
-        embeddings = ops.cast(self.embeddings, self.compute_dtype)
-        return vocabulary_logits(hidden, embeddings, self.logit_soft_cap)
+        return vocabulary_logits(hidden, self.table(), self.logit_soft_cap)
+
+    def table(self):
+        """All embeddings `[vocabulary, hidden_dim]` in the compute dtype.
+
+        Of a quantized table this is a float copy, LoRA merged in.
+        """
+        if self.quantization_mode is None:
+            return ops.cast(self.embeddings, self.compute_dtype)
+        return self._dequantized(lambda values: values)
 
     def quantize(self, mode=None, type_check=True, config=None):
         # Keras leaves subclasses out unless told that they are meant.
         super().quantize(mode, type_check=False, config=config)
 
     def quantized_call(self, inputs, reverse=False):
-        outputs = super().quantized_call(inputs, reverse=reverse)
+        if not reverse:
+            tokens = ops.cast(inputs, "int32")
+            # Keras unpacks the whole int4 table to look up a few rows.
+            return self._dequantized(lambda x: ops.take(x, tokens, axis=0))
+        if self.lora_enabled:
+            # Keras leaves LoRA out of the logits.
+            return self.call(inputs, reverse=True)
+        outputs = super().quantized_call(inputs, reverse=True)
         # Keras gives the logits of a quantized table in the compute dtype.
-        return ops.cast(outputs, "float32") if reverse else outputs
+        return ops.cast(outputs, "float32")
+
+    def _dequantized(self, rows_of):
+        """Floats of the rows that `rows_of` takes from a table."""
+        packed = next(w for w in self.weights if w.name == "embeddings")
+        values = rows_of(ops.convert_to_tensor(packed))
+        scale = rows_of(ops.convert_to_tensor(self.embeddings_scale))
+        if self.quantization_mode == "int4":
+            values = keras.quantizers.unpack_int4(
+                values, self.output_dim, axis=-1
+            )
+        values = ops.cast(values, self.compute_dtype)
+        if len(scale.shape) < len(values.shape):
+            # One scale a token.
+            values = values / ops.cast(scale[..., None], values.dtype)
+        else:
+            # One scale, and one zero, for each group of columns.
+            group = ops.cast(self.g_idx, "int32")
+            zero = rows_of(ops.convert_to_tensor(self.embeddings_zero))
+            zero = ops.cast(ops.take(zero, group, axis=-1), values.dtype)
+            scale = ops.take(scale, group, axis=-1)
+            values = (values - zero) * ops.cast(scale, values.dtype)
+        if not self.lora_enabled:
+            return values
+        added = ops.matmul(
+            rows_of(ops.convert_to_tensor(self.lora_embeddings_a)),
+            self.lora_embeddings_b,
+        )
+        added = added * (self.lora_alpha / self.lora_rank)
+        return values + ops.cast(added, values.dtype)
 
     def compute_output_spec(self, inputs, reverse=False):
         last = self.input_dim if reverse else self.output_dim

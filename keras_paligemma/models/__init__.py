@@ -3,6 +3,9 @@
 from keras_paligemma.models.backbone import COMPONENTS
 from keras_paligemma.models.backbone import PaliGemmaBackbone
 from keras_paligemma.models.causal_lm import PaliGemmaCausalLM
+from keras_paligemma.models.distributions import data_parallel
+from keras_paligemma.models.distributions import fully_sharded
+from keras_paligemma.models.distributions import tensor_parallel
 from keras_paligemma.models.image_encoder import ImageEncoder
 from keras_paligemma.preprocessing import PaliGemmaCausalLMPreprocessor
 from keras_paligemma.preprocessing import PaliGemmaImageConverter
@@ -21,4 +24,7 @@ __all__ = [
     "ImageEncoder",
     "PaliGemmaBackbone",
     "PaliGemmaCausalLM",
+    "data_parallel",
+    "fully_sharded",
+    "tensor_parallel",
 ]

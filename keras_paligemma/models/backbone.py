@@ -9,6 +9,8 @@ from keras_paligemma.layers.dense import TransposedDense
 from keras_paligemma.layers.token_embedding import TokenEmbedding
 from keras_paligemma.models.image_encoder import ImageEncoder
 from keras_paligemma.models.inputs import complete_inputs
+from keras_paligemma.models.layouts import BackboneLayouts
+from keras_paligemma.models.low_rank import LowRankAdaptation
 from keras_paligemma.models.presets import BackbonePresets
 
 # What each component is called in paths, schedules and checkpoints.
@@ -16,7 +18,12 @@ COMPONENTS = ("image_encoder", "projector", "embedding", "decoder")
 
 
 @keras.saving.register_keras_serializable(package="keras_paligemma")
-class PaliGemmaBackbone(BackbonePresets, keras_hub.models.Backbone):
+class PaliGemmaBackbone(
+    BackboneLayouts,
+    BackbonePresets,
+    LowRankAdaptation,
+    keras_hub.models.Backbone,
+):
     """PaliGemma and PaliGemma 2 core network (arXiv 2407.07726, 2412.03555).
 
     A SigLIP image encoder, a linear projector and a Gemma decoder. The

@@ -14,6 +14,7 @@ from keras_paligemma.models.generating import TextGeneration
 from keras_paligemma.models.inputs import complete_inputs
 from keras_paligemma.models.presets import CausalLMPresets
 from keras_paligemma.models.scoring import Scoring
+from keras_paligemma.models.torch_processes import TorchProcesses
 from keras_paligemma.preprocessing import PaliGemmaCausalLMPreprocessor
 
 
@@ -24,6 +25,7 @@ class PaliGemmaCausalLM(
     Scoring,
     RawFitting,
     ChunkedTraining,
+    TorchProcesses,
     keras_hub.models.CausalLM,
 ):
     """PaliGemma that captions, reads, answers, asks, detects and segments.

@@ -4,6 +4,7 @@ from keras import ops
 
 from keras_paligemma.layers import ResponseCrossentropy
 from keras_paligemma.layers.chunked_crossentropy import chunked_token_losses
+from keras_paligemma.layers.replicas import share_of_loss
 from keras_paligemma.layers.response_crossentropy import reduce_token_losses
 
 # Beside the model's inputs: the right tokens, and which are in the loss.
@@ -40,19 +41,20 @@ class ChunkedTraining:
         loss = reduce_token_losses(
             y_pred[..., 0], sample_weight, self.loss.response_reduction
         )
-        return sum(self.losses, loss)
+        return sum(self.losses, share_of_loss(loss))
 
     def token_results(self, inputs, targets, mask, training=None):
         """Loss and rightness of each token; see `chunked_token_losses`."""
         embedding = self.backbone.token_embedding
-        dtype = embedding.compute_dtype
+        hidden = self.backbone(inputs, training=training)
         return chunked_token_losses(
-            ops.cast(self.backbone(inputs, training=training), dtype),
-            ops.cast(embedding.embeddings, dtype),
+            ops.cast(hidden, embedding.compute_dtype),
+            embedding.table(),
             targets,
             mask,
             self.loss.label_smoothing,
             embedding.logit_soft_cap,
+            train_embeddings=any(w.trainable for w in embedding.weights),
         )
 
     def _with_targets(self, data):
@@ -64,12 +66,16 @@ class ChunkedTraining:
         mask = ops.ones_like(y, dtype="bool")
         if weights and weights[0] is not None:
             mask = ops.not_equal(weights[0], 0)
-        return {**x, TARGETS: y, TARGET_MASK: mask}, y, *weights
+        # Eager JAX hands over NumPy arrays, which Keras will not mix.
+        x = {
+            key: ops.convert_to_tensor(value)
+            for key, value in {**x, TARGETS: y, TARGET_MASK: mask}.items()
+        }
+        return x, y, *weights
 
     def _scores_in_chunks(self):
         return (
             type(self.loss) is ResponseCrossentropy
             and self.loss.response_reduction != "none"
             and self._metrics_need_no_logits
-            and self.backbone.token_embedding.quantization_mode is None
         )

@@ -20,6 +20,8 @@ class TextGeneration:
             *args, run_eagerly=run_eagerly, jit_compile=jit_compile, **kwargs
         )
         self._generator = None
+        # TensorFlow's would go on without LoRA, had it been enabled since.
+        self._scoring_functions = {}
         self._jit_on_cpu = jit_compile == "auto" and not run_eagerly
 
     @property

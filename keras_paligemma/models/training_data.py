@@ -123,6 +123,32 @@ class PreprocessedLoader(keras.utils.PyDataset):
             self._iterator = None
 
 
+class WithTokensInTheLoss:
+    """A preprocessor that refuses a batch from which nothing is learnt.
+
+    Args:
+        preprocessor: callable of a dict of raw examples that returns inputs,
+            targets and weights.
+    """
+
+    def __init__(self, preprocessor):
+        self.preprocessor = preprocessor
+
+    def __call__(self, examples):
+        batch = self.preprocessor(examples)
+        if isinstance(batch, tuple) and len(batch) == 3:
+            if not np.any(batch[2]):
+                raise ValueError(
+                    "A batch has no token in the loss: every response in it "
+                    "is empty, and no end token follows. Leave such examples "
+                    "out, or let the preprocessor have "
+                    "`add_end_token=True`. Received: a batch of "
+                    f"{len(batch[2])} examples, the first with the prompt "
+                    f"{examples['prompts'][0]!r}"
+                )
+        return batch
+
+
 def count_examples(examples):
     """The number of examples in a dict of lists.
 

@@ -1,22 +1,33 @@
 """Floating-point operations of a training step, and what devices can do."""
 
+import re
+
 import keras
 
 # Dense peak in FLOP/s, from the makers' data sheets: 16-bit matrix units, and
-# float32 outside of them (TPUs have no other unit).
+# float32 outside of them (TPUs have no other unit). The first name whose words
+# are all among those of the device counts. To JAX a v5p is a "TPU v5", a v5e
+# a "TPU v5 lite".
 PEAKS = {
+    "GH200": (989e12, 67e12),
     "H200": (989e12, 67e12),
     "H100 PCIe": (756e12, 51e12),
+    "H100 NVL": (835e12, 60e12),
     "H100": (989e12, 67e12),
     "A100": (312e12, 19.5e12),
     "L40S": (362e12, 91.6e12),
     "L4": (121e12, 30.3e12),
     "A10": (125e12, 31.2e12),
+    "V100 PCIe": (112e12, 14e12),
     "V100": (125e12, 15.7e12),
     "T4": (65e12, 8.1e12),
-    "TPU v6": (918e12, 918e12),
+    "TPU v6e": (918e12, 918e12),
+    "TPU v6 lite": (918e12, 918e12),
+    "TPU v5e": (197e12, 197e12),
+    "TPU v5 lite": (197e12, 197e12),
     "TPU v5p": (459e12, 459e12),
-    "TPU v5": (197e12, 197e12),
+    "TPU v5": (459e12, 459e12),
+    "TPU v4 lite": (138e12, 138e12),
     "TPU v4": (275e12, 275e12),
     "TPU v3": (123e12, 123e12),
 }
@@ -113,10 +124,9 @@ def peak_flops(device_kind, dtype):
     Returns:
         A float, in FLOP/s, or `None`.
     """
-    kind = device_kind.lower().replace("lite", "")
+    words = set(re.split(r"[^a-z0-9]+", device_kind.lower()))
     for name, (half, single) in PEAKS.items():
-        words = name.lower().split()
-        if all(word in kind for word in words):
+        if words.issuperset(name.lower().split()):
             return single if dtype == "float32" else half
     return None
 

@@ -101,9 +101,7 @@ class ComponentOptimizer(keras.optimizers.Optimizer):
     def add_slot(self, variable, name, dtype="float32", without_axis=None):
         """Adds an optimizer variable that is shaped and laid out as another.
 
-        Args:
-            variable, name, dtype: `keras.Variable` and strings.
-            without_axis: int or `None`. An axis that the slot does not have.
+        It lacks the axis `without_axis`, unless that is `None`.
         """
         if variable.dtype == dtype and without_axis is None:
             return self.add_variable_from_reference(variable, name=name)
@@ -133,8 +131,7 @@ class ComponentOptimizer(keras.optimizers.Optimizer):
                 many as there were, so these are the rates of the next one.
 
         Returns:
-            Dict of each pattern that is not frozen, `learning_rate`
-            included.
+            Dict of each trained pattern, `learning_rate` included.
         """
         factor = float(ops.convert_to_numpy(self.learning_rate))
         step = self.iterations if step is None else ops.convert_to_tensor(step)

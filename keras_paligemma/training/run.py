@@ -185,22 +185,30 @@ def _watchers(model, batches, samples, workdir, log_every):
         watchers.append(
             ExamplesSeen(batches.source, batches.batch_size, every=log_every)
         )
+    if samples is not None:
+        # All processes generate, for the weights may be spread over them.
+        texts = TextSamples(
+            samples,
+            every=batches.steps_per_epoch,
+            write=print if is_chief() else _no_text,
+        )
+        watchers.append(texts)
     if not is_chief():
         return watchers
     if samples is not None:
-        every = batches.steps_per_epoch
-        watchers += [
-            TextSamples(samples, every=every),
-            PredictionPictures(
-                samples, every=every, directory=workdir.pictures
-            ),
-        ]
+        watchers.append(
+            PredictionPictures(texts, batches.steps_per_epoch, workdir.pictures)
+        )
     watchers.append(JSONLog(workdir.log, every=log_every))
     if _has_tensorboard():
         watchers.append(
             TensorBoardLogs(workdir.tensorboard, log_every, workdir.pictures)
         )
     return watchers
+
+
+def _no_text(text):
+    """Says nothing: another process does."""
 
 
 def _has_tensorboard():

@@ -85,7 +85,19 @@ def test_agrees_with_what_the_compiler_counts():
         ("Tesla T4", "float16", 65e12),
         ("NVIDIA L4", "bfloat16", 121e12),
         ("TPU v5 lite", "bfloat16", 197e12),
+        ("TPU v5e", "bfloat16", 197e12),
         ("TPU v5p", "bfloat16", 459e12),
+        # What JAX calls a v5p.
+        ("TPU v5", "bfloat16", 459e12),
+        ("TPU v4", "bfloat16", 275e12),
+        ("TPU v6 lite", "bfloat16", 918e12),
+        ("Tesla V100-SXM2-16GB", "float16", 125e12),
+        ("Tesla V100-PCIE-32GB", "float16", 112e12),
+        ("NVIDIA GH200 480GB", "bfloat16", 989e12),
+        # Begin as a known one does.
+        ("NVIDIA L40", "bfloat16", None),
+        ("NVIDIA T400", "float16", None),
+        ("NVIDIA A10G", "float16", None),
         ("Intel Xeon", "float32", None),
     ],
 )

@@ -76,9 +76,7 @@ def run(folder, workdir, **changes):
 
 
 def weights_of(model):
-    return {
-        v.path: keras.ops.convert_to_numpy(v.value) for v in model.weights
-    }
+    return {v.path: keras.ops.convert_to_numpy(v.value) for v in model.weights}
 
 
 class Interrupt(StepCallback):

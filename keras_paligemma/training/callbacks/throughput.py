@@ -13,7 +13,7 @@ class Throughput(StepCallback):
 
     The time between two logs counts, waiting for data included; the first
     stretch, in which the step is compiled, is left out, and so is what
-    happens between epochs.
+    happens between epochs. Evaluation at a cadence within an epoch counts.
 
     Example:
 
@@ -31,10 +31,22 @@ class Throughput(StepCallback):
             default what the data sheet of a known device says, and without
             one there is no utilisation.
         every: int. Steps from one log to the next.
+        loss_tokens: int or `None`. Tokens of an example whose logits are
+            computed: those in the loss, where the default loss is used. By
+            default all text tokens, which counts a few percent too many.
+
+    Raises:
+        ValueError: If a number does not fit.
     """
 
     def __init__(
-        self, batch_size, text_length, num_images=1, peak_flops=None, every=10
+        self,
+        batch_size,
+        text_length,
+        num_images=1,
+        peak_flops=None,
+        every=10,
+        loss_tokens=None,
     ):
         super().__init__()
         for name, value in (
@@ -43,10 +55,18 @@ class Throughput(StepCallback):
             ("num_images", num_images),
         ):
             check_every(value, name)
+        if peak_flops is not None and not peak_flops > 0:
+            raise ValueError(
+                "`peak_flops` must be a positive number of operations a "
+                f"second, or `None`. Received: peak_flops={peak_flops}"
+            )
+        if loss_tokens is not None:
+            check_every(loss_tokens, "loss_tokens")
         self.batch_size = batch_size
         self.text_length = text_length
         self.num_images = num_images
         self.peak_flops = peak_flops
+        self.loss_tokens = loss_tokens
         self.every = check_every(every)
         self.last = {}
         self._mark = None
@@ -58,7 +78,10 @@ class Throughput(StepCallback):
             self.num_images * backbone.image_sequence_length + self.text_length
         )
         self._flops = training_flops(
-            backbone.get_config(), self.text_length, self.num_images
+            backbone.get_config(),
+            self.text_length,
+            self.num_images,
+            self.loss_tokens,
         )
         if self.peak_flops is None:
             self.peak_flops = device_peak(backbone.compute_dtype)

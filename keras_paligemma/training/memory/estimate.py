@@ -204,7 +204,10 @@ def _loss(arguments, settings, groups):
     dim = arguments["hidden_dim"]
     tokens = settings.batch_size * settings.text_length
     working = 4 * tokens * dim * 2
-    if not settings.scores_in_chunks:
+    if settings.quantize:
+        # The loss reads a copy of the table in the compute dtype.
+        working += settings.compute_bytes * vocabulary * dim
+    if not settings.chunked_loss:
         return working + FULL_LOGITS * 4 * tokens * vocabulary
     # Logits of a chunk and their gradient, and the sum of the gradients.
     working += 3 * 4 * min(CHUNK_TOKENS, tokens) * vocabulary

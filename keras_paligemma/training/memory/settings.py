@@ -42,8 +42,8 @@ class MemorySettings:
         remat: bool. Whether blocks recompute their activations.
         gradient_accumulation: int. Batches an update.
         chunked_loss: bool. Whether the loss is scored in chunks of tokens,
-            as `compile` has it by default. It is not where the embedding is
-            quantized, nor with metrics that need all logits.
+            as `compile` has it by default. It is not with metrics that need
+            all logits.
         fused_attention: bool. Whether attention keeps no matrix of weights,
             as on PyTorch's GPU kernels. JAX and TensorFlow keep it.
 
@@ -115,7 +115,3 @@ class MemorySettings:
     @property
     def compute_bytes(self):
         return DTYPES[self.dtype][1]
-
-    @property
-    def scores_in_chunks(self):
-        return self.chunked_loss and not self.quantize

@@ -20,6 +20,7 @@ from keras_paligemma.training.callbacks import Throughput
 from keras_paligemma.training.callbacks.stop_on_non_finite import (
     non_finite_inputs,
 )
+from keras_paligemma.training.flops import training_flops
 from tests.models import tiny_models
 from tests.training import toy_models
 
@@ -200,7 +201,14 @@ def test_speed_follows_from_the_clock(monkeypatch):
     # Five steps of eight examples in two seconds; 4 image tokens each.
     assert logs["examples_per_second"] == 20
     assert logs["tokens_per_second"] == 20 * (4 + 6)
-    assert 0 < logs["model_flops_utilization"] < 1
+    share = logs["model_flops_utilization"]
+    arguments = task.backbone.get_config()
+    assert share == 20 * training_flops(arguments, text_length=6) / 1e9
+    # Logits of the response alone are less work.
+    less = Throughput(8, text_length=6, peak_flops=1e9, loss_tokens=2)
+    less.set_model(task)
+    less.on_train_begin()
+    assert less.speeds(2.5)["model_flops_utilization"] < share
 
 
 def test_progress_without_a_terminal_is_lines(monkeypatch):
@@ -265,6 +273,8 @@ def test_refuses_numbers_and_sources_that_do_not_fit():
         ProgressBar(total_steps=0, batch_size=1)
     with pytest.raises(ValueError, match="`text_length` must be"):
         Throughput(1, text_length=2.5)
+    with pytest.raises(ValueError, match="`peak_flops` must be a positive"):
+        Throughput(1, text_length=2, peak_flops=0)
 
 
 @pytest.mark.parametrize("kind", [JSONLog, TensorBoardLogs])

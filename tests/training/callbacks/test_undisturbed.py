@@ -55,11 +55,12 @@ def draw(model):
 
 def trained(*callbacks):
     """Trains a tiny model with dropout; weights, logs and random state."""
-    tiny = tiny_preset.tiny_model()
-    config = {**tiny.backbone.get_config(), "dropout": 0.2}
+    whole = tiny_preset.tiny_model()
+    config = whole.backbone.get_config()
+    config.update(dropout=0.2, num_layers=1, vit_num_layers=1)
     keras.utils.set_random_seed(0)
     model = PaliGemmaCausalLM(
-        tiny.preprocessor, PaliGemmaBackbone.from_config(config)
+        whole.preprocessor, PaliGemmaBackbone.from_config(config)
     )
     model.compile(optimizer=keras.optimizers.Adam(1e-2), sampler="random")
     record = Record()
@@ -95,7 +96,7 @@ def runs(tmp_path_factory):
         "samples": samples,
         "said": said,
         "pictures": PredictionPictures(samples, 3, folder / "pictures"),
-        "evaluation": PeriodicEvaluation(examples, every=3, batch_size=3),
+        "evaluation": PeriodicEvaluation(examples, every=3, batch_size=4),
         "function": PeriodicEvaluation(draw, every=1, name="own"),
         "log": folder / "log.jsonl",
         "folder": folder,
