@@ -64,7 +64,7 @@ def stand_ins(tmp_path):
     return {
         **{f'"{name}"': repr(str(path)) for name, path in names.items()},
         # The tiny model's size, in what makes one for 224 pixels.
-        "batch_size=2)": "batch_size=2, image_size=28)",
+        "224), batch_size=2)": "224), batch_size=2, image_size=28)",
     }
 
 
