@@ -70,8 +70,9 @@ def read_variables(variables):
         variables: dict of name to `keras.Variable`.
 
     Returns:
-        dict of name to NumPy array of one dimension or more; of a variable
-        that is spread over several processes, the `jax.Array`.
+        dict of name to NumPy array of one dimension or more, for Orbax
+        would give back Python's numbers for others; of a variable that is
+        spread over several processes, the `jax.Array`.
     """
     return {name: _value(variable) for name, variable in variables.items()}
 
@@ -100,7 +101,7 @@ def check_arrays(variables, shapes):
         )
     for name, variable in variables.items():
         shape = tuple(variable.shape) or (1,)
-        if tuple(shapes[name]) != shape:
+        if (tuple(shapes[name]) or (1,)) != shape:
             raise ValueError(
                 f"The checkpoint holds {name} with shape "
                 f"{tuple(shapes[name])}; the model has {shape}. {RESTART}"
@@ -109,12 +110,9 @@ def check_arrays(variables, shapes):
 
 def assign_variables(variables, arrays):
     """Writes values, as `read_variables` gave them, into variables."""
-    check_arrays(variables, {k: array.shape for k, array in arrays.items()})
+    check_arrays(variables, {k: np.shape(a) for k, a in arrays.items()})
     for name, variable in variables.items():
-        array = arrays[name]
-        if not tuple(variable.shape):
-            array = array.reshape(())
-        variable.assign(array)
+        variable.assign(np.reshape(arrays[name], tuple(variable.shape)))
 
 
 def random_state():

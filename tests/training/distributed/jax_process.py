@@ -10,7 +10,26 @@ import numpy as np
 
 from keras_paligemma.models.distributions import fully_sharded
 from keras_paligemma.training import processes
+from keras_paligemma.training.checkpointing import CheckpointStore
+from keras_paligemma.training.checkpointing.run_state import assign_variables
+from keras_paligemma.training.checkpointing.run_state import read_variables
+from keras_paligemma.training.checkpointing.run_state import run_variables
 from tests.training.distributed import tiny_run
+
+
+def checkpoint(task, folder):
+    """Saves what each process holds of it, and reads it back."""
+    variables = run_variables(task)
+    store = CheckpointStore(folder)
+    store.save(tiny_run.STEPS, read_variables(variables), {"epoch": 1})
+    store.wait()
+    step, _, arrays = store.latest()
+    assign_variables(variables, arrays)
+    for name, variable in variables.items():
+        np.testing.assert_array_equal(
+            np.squeeze(processes.gather(variable)), np.squeeze(arrays[name])
+        )
+    store.close()
 
 
 def main(folder, address, index):
@@ -19,6 +38,7 @@ def main(folder, address, index):
     share = processes.data_share()
     task = tiny_run.make_task()
     losses = tiny_run.train(task, *share)
+    checkpoint(task, f"{folder}/checkpoints")
     kernel = next(w for w in task.weights if w.path == "embedding/embeddings")
     np.savez(
         f"{folder}/{index}.npz",

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_paligemma.training.checkpointing import CheckpointStore
 from tests.training.distributed import scripts
 
 pytestmark = pytest.mark.skipif(
@@ -24,6 +25,7 @@ def layouts(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def two_processes(tmp_path_factory):
+    """What two processes found; they also saved and read a checkpoint."""
     folder = tmp_path_factory.mktemp("processes")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -34,7 +36,11 @@ def two_processes(tmp_path_factory):
             for index in range(2)
         )
     )
-    return [dict(np.load(folder / f"{i}.npz")) for i in range(2)]
+    store = CheckpointStore(folder / "checkpoints")
+    saved = store.latest()[2]["model/embedding/embeddings"]
+    store.close()
+    found = [dict(np.load(folder / f"{i}.npz")) for i in range(2)]
+    return [{**process, "saved": saved} for process in found]
 
 
 def test_losses_are_those_of_one_device(layouts):
@@ -107,3 +113,8 @@ def test_two_processes_train_as_one_device(layouts, two_processes):
     first, second = (process["whole"] for process in two_processes)
     assert first.shape == (320, 32)
     np.testing.assert_array_equal(first, second)
+
+
+def test_one_process_reads_what_two_saved(two_processes):
+    process = two_processes[0]
+    np.testing.assert_array_equal(process["saved"], process["whole"])
