@@ -1,5 +1,7 @@
 """PaliGemma with its task: images and a prompt in, text out."""
 
+import re
+
 import keras
 import keras_hub
 
@@ -96,6 +98,26 @@ class PaliGemmaCausalLM(
     def compute_output_spec(self, inputs, training=None, mask=None):
         inputs = complete_inputs(inputs, self.backbone.image_size)
         return super().compute_output_spec(inputs, training=training, mask=mask)
+
+    def quantize(self, mode=None, config=None, filters=None, **kwargs):
+        """Quantizes kernels and the token embedding.
+
+        Args:
+            mode, config, filters, **kwargs: As `keras.Model.quantize`.
+        """
+
+        def wanted(layer):
+            # Keras would refuse parts of the preprocessor that have not run,
+            # and warn of each layer that has nothing to quantize.
+            if type(layer).quantize is keras.Layer.quantize:
+                return False
+            if filters is None or callable(filters):
+                return filters is None or filters(layer)
+            patterns = [filters] if isinstance(filters, str) else filters
+            return any(re.search(pattern, layer.name) for pattern in patterns)
+
+        super().quantize(mode, config=config, filters=wanted, **kwargs)
+        self.forget_compiled()
 
     def compile(
         self,

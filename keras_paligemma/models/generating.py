@@ -19,10 +19,17 @@ class TextGeneration:
         super().compile(
             *args, run_eagerly=run_eagerly, jit_compile=jit_compile, **kwargs
         )
-        self._generator = None
-        # TensorFlow's would go on without LoRA, had it been enabled since.
-        self._scoring_functions = {}
         self._jit_on_cpu = jit_compile == "auto" and not run_eagerly
+        self.forget_compiled()
+
+    def forget_compiled(self):
+        """Drops the compiled functions of `generate` and `score`.
+
+        They would go on without LoRA, or with float weights, had the model
+        been changed since.
+        """
+        self._generator = None
+        self._scoring_functions = {}
 
     @property
     def decoding_jit_compile(self):

@@ -1,5 +1,7 @@
 """QLoRA: training factors beside an int8 or int4 base."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from keras import ops
 import keras_paligemma
 from keras_paligemma.layers import TransposedDense
 from keras_paligemma.models.export import sublayers
+from tests import tiny_preset
 from tests.models import recorded_gradients
 from tests.models import tiny_models
 
@@ -188,3 +191,25 @@ def test_logits_of_a_quantized_table_have_its_lora():
     np.testing.assert_allclose(logits, expected, atol=1e-5)
     rows = ops.convert_to_numpy(layer(np.array([[7]])))[0, 0]
     np.testing.assert_allclose(rows, table[7], atol=1e-6)
+
+
+def test_what_has_not_run_or_nothing_to_quantize_is_passed_over(tmp_path):
+    tiny_preset.save_images(tmp_path)
+    task = tiny_preset.tiny_model()
+    question = {
+        "images": str(tmp_path / "cat.png"),
+        "prompts": "caption en",
+    }
+    # The functions compiled for float weights are not used again.
+    task.generate(question, max_length=12)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        task.quantize("int8", filters="dense|projector")
+    assert not [w for w in caught if "quantize" in str(w.message)]
+    modes = {x.name: x.quantization_mode for x in sublayers(task.backbone)}
+    assert modes["projector"] == modes["query_dense"] == "int8"
+    assert modes[task.backbone.token_embedding.name] is None
+    answer = task.generate(question, max_length=12)
+    fresh = keras_paligemma.PaliGemmaCausalLM(task.preprocessor, task.backbone)
+    fresh.compile(sampler="greedy")
+    assert fresh.generate(question, max_length=12) == answer
