@@ -12,11 +12,15 @@ from keras_paligemma.preprocessing import PaliGemmaCausalLMPreprocessor
 from keras_paligemma.preprocessing import PaliGemmaImageConverter
 from keras_paligemma.preprocessing import PaliGemmaTokenizer
 
+# The seven tasks as methods over it
+from keras_paligemma.vision_tasks import PaliGemmaTasks
+
 __all__ = [
     "PaliGemmaBackbone",
     "PaliGemmaCausalLM",
     "PaliGemmaCausalLMPreprocessor",
     "PaliGemmaImageConverter",
+    "PaliGemmaTasks",
     "PaliGemmaTokenizer",
     "ResponseAccuracy",
     "ResponseCrossentropy",

@@ -56,6 +56,7 @@ class TextGeneration:
         best_of=1,
         seed=None,
         return_scores=False,
+        grammar=None,
     ):
         """Generates text for each row of `inputs`.
 
@@ -80,6 +81,11 @@ class TextGeneration:
             return_scores: bool. Whether to return, beside the outputs, the
                 log-probability under the model of each new token, the stop
                 token included.
+            grammar: `keras_paligemma.tasks.Grammar`, or any object with its
+                arrays. Each row gets only tokens that may follow, and comes
+                to an end within `max_length`. The log-probabilities stay
+                those of the model, among all tokens. Needs a greedy, random,
+                top-k, top-p or beam sampler.
 
         Returns:
             A string, or a list of one a row. Without a preprocessor: a dict
@@ -93,7 +99,7 @@ class TextGeneration:
             stop = self._stop_token_ids(stop_token_ids)
             batch = self._prompt_batch(batch_inputs, max_length)
             answers, row_scores = self._current_generator().generate(
-                batch, stop, best_of, seed, return_scores
+                batch, stop, best_of, seed, return_scores, grammar
             )
             outputs.append(self._finish(batch, answers, strip_prompt))
             scores += row_scores or []
@@ -109,8 +115,47 @@ class TextGeneration:
             return result
         return result, scores[0] if single else scores
 
+    def generate_tokens(
+        self,
+        inputs,
+        max_length=None,
+        stop_token_ids="auto",
+        best_of=1,
+        seed=None,
+        grammar=None,
+    ):
+        """Generates as `generate` does, and leaves the answers as tokens.
+
+        Args:
+            inputs, max_length, stop_token_ids, best_of, seed, grammar: As
+                `generate`.
+
+        Returns:
+            List of int arrays, one a row: the new tokens, the stop token
+            included. List of float arrays: their log-probabilities.
+        """
+        token_ids, scores = [], []
+        stop = self._stop_token_ids(stop_token_ids)
+        for batch_inputs, _ in self._batches(inputs):
+            answers, row_scores = self._current_generator().generate(
+                self._prompt_batch(batch_inputs, max_length),
+                stop,
+                best_of,
+                seed,
+                with_scores=True,
+                grammar=grammar,
+            )
+            token_ids += answers
+            scores += row_scores
+        return token_ids, scores
+
     def generate_stream(
-        self, inputs, max_length=None, stop_token_ids="auto", seed=None
+        self,
+        inputs,
+        max_length=None,
+        stop_token_ids="auto",
+        seed=None,
+        grammar=None,
     ):
         """Yields text as it is decoded.
 
@@ -118,7 +163,7 @@ class TextGeneration:
         `strip_prompt=True` returns.
 
         Args:
-            inputs, max_length, stop_token_ids, seed: As `generate`.
+            inputs, max_length, stop_token_ids, seed, grammar: As `generate`.
 
         Yields:
             For a single prompt: strings. For a batch: lists of strings, one
@@ -133,7 +178,7 @@ class TextGeneration:
         for batch_inputs, single in self._batches(inputs):
             batch = self._prompt_batch(batch_inputs, max_length)
             rows = [TextPieces(self._detokenize) for _ in range(len(batch))]
-            steps = self._current_generator().stream(batch, stop, seed)
+            steps = self._current_generator().stream(batch, stop, seed, grammar)
             for token_ids, _, open_rows in steps:
                 pieces = [
                     row.add(int(token)) if is_open else ""

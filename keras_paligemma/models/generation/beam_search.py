@@ -11,13 +11,20 @@ import dataclasses
 import numpy as np
 from keras import ops
 
+from keras_paligemma.models.generation.constraint import allowed_logits
+
 
 def beam_choice(num_candidates, temperature=1.0):
     """Returns the `choose` of `DecoderLoop`: each row's likeliest tokens."""
 
-    def choose(logits, argument):
+    def choose(logits, argument, carry):
         logits = logits / temperature
-        top, token_ids = ops.top_k(logits, k=num_candidates, sorted=True)
+        columns = allowed_logits(logits, carry) if carry else logits
+        top, token_ids = ops.top_k(
+            columns, k=min(num_candidates, columns.shape[-1]), sorted=True
+        )
+        if carry:
+            token_ids = ops.take(carry["tokens"], token_ids, axis=0)
         total = ops.logsumexp(logits, axis=-1, keepdims=True)
         return {"scores": top - total, "token_ids": token_ids}
 
@@ -57,7 +64,8 @@ class RowBeams:
 
         Args:
             token_ids: int array `[beams, candidates]`.
-            scores: float array `[beams, candidates]`, log-probabilities.
+            scores: float array `[beams, candidates]`, log-probabilities;
+                minus infinity for what a grammar does not allow.
             stop_token_ids: set of ints that finish an answer.
 
         Returns:
@@ -70,6 +78,8 @@ class RowBeams:
         # A stable order: ties go to the earlier beam and candidate.
         for flat in np.argsort(-totals, axis=None, kind="stable"):
             parent, place = np.unravel_index(flat, totals.shape)
+            if totals[parent, place] == -np.inf:
+                break
             score, tokens, token_scores = self.beams[parent]
             token = int(token_ids[parent, place])
             grown = (
@@ -89,7 +99,7 @@ class RowBeams:
         return parents
 
 
-def beam_search(loop, batch, num_beams, stop_token_ids=()):
+def beam_search(loop, batch, num_beams, stop_token_ids=(), constraint=None):
     """Runs beam search on each prompt.
 
     Args:
@@ -98,6 +108,7 @@ def beam_search(loop, batch, num_beams, stop_token_ids=()):
         batch: `PromptBatch`.
         num_beams: int.
         stop_token_ids: ints that finish an answer.
+        constraint: `Constraint` of `num_beams` rows a prompt, or `None`.
 
     Returns:
         List of int arrays: the answers. List of float arrays: the
@@ -106,7 +117,8 @@ def beam_search(loop, batch, num_beams, stop_token_ids=()):
     stop = set(int(t) for t in stop_token_ids)
     rows = [RowBeams(num_beams, int(limit)) for limit in batch.limits]
     nothing = np.zeros((), "float32")
-    chosen = loop.begin(batch, nothing, repeats=num_beams)
+    carry = constraint.carry if constraint else None
+    chosen = loop.begin(batch, nothing, repeats=num_beams, carry=carry)
     while True:
         shape = (len(rows), num_beams, -1)
         token_ids = ops.convert_to_numpy(chosen["token_ids"]).reshape(shape)
@@ -121,9 +133,11 @@ def beam_search(loop, batch, num_beams, stop_token_ids=()):
             last[i, : len(parents)] = [beam[1][-1] for beam in row.beams]
         if all(row.done for row in rows):
             break
-        chosen = loop.advance(
-            last.reshape(-1), nothing, rows=sources.reshape(-1)
-        )
+        last, sources = last.reshape(-1), sources.reshape(-1)
+        if constraint:
+            constraint.follow(sources, last)
+            carry = constraint.carry
+        chosen = loop.advance(last, nothing, rows=sources, carry=carry)
     loop.end()
     answers = [row.answer for row in rows]
     return (

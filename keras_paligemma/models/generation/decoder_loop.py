@@ -22,8 +22,9 @@ class DecoderLoop:
 
     Args:
         backbone: `PaliGemmaBackbone`.
-        choose: callable of float32 logits `[rows, vocabulary]` and a choice
-            argument; returns a dict of tensors.
+        choose: callable of float32 logits `[rows, vocabulary]`, a choice
+            argument and a carry; returns a dict of tensors. What it returns
+            as `carry`, the next call is given; else that gets `{}`.
         states: callable that returns the variables that `choose` writes, a
             sampler's seeds.
         jit_compile: bool. Whether TensorFlow compiles with XLA.
@@ -35,21 +36,21 @@ class DecoderLoop:
         def logits_of(hidden):
             return backbone.token_embedding(hidden[:, None], reverse=True)[:, 0]
 
-        def begin(inputs, argument, cache_length, repeats):
+        def begin(inputs, argument, carry, cache_length, repeats):
             hidden, context = prefill(backbone, inputs, cache_length)
             logits = logits_of(hidden)
             if repeats > 1:
                 logits = ops.repeat(logits, repeats, axis=0)
-            return choose(logits, argument), repeat_rows(context, repeats)
+            chosen = choose(logits, argument, carry)
+            return chosen, repeat_rows(context, repeats)
 
-        def advance(cache, valid, token_ids, argument, index):
+        def advance(cache, valid, token_ids, argument, carry, index):
             context = {"cache": cache, "valid": valid}
             hidden, cache = step(backbone, token_ids, context, index)
-            return choose(logits_of(hidden), argument), cache
+            return choose(logits_of(hidden), argument, carry), cache
 
-        def regrow(cache, rows, valid, token_ids, argument, index):
-            cache = take_rows(cache, rows)
-            return advance(cache, valid, token_ids, argument, index)
+        def regrow(cache, rows, valid, *args):
+            return advance(take_rows(cache, rows), valid, *args)
 
         def finish(cache, valid, chosen, arguments, limits, stop_token_ids):
             def advance_from(cache, *args):
@@ -64,20 +65,21 @@ class DecoderLoop:
             "states": states,
             "jit_compile": jit_compile,
         }
-        self._begin = compiled(begin, static=(2, 3), **options)
+        self._begin = compiled(begin, static=(3, 4), **options)
         self._advance = compiled(advance, donate=(0,), **options)
         self._regrow = compiled(regrow, donate=(0,), **options)
         self._finish = compiled(finish, donate=(0,), **options)
         self._context = None
         self._index = 0
 
-    def begin(self, batch, argument, repeats=1):
+    def begin(self, batch, argument, repeats=1, carry=None):
         """Prefills.
 
         Args:
             batch: `PromptBatch`.
             argument: nested arrays for `choose`.
             repeats: int. Rows that each prompt becomes.
+            carry: dict of arrays or `None`. For `choose`.
 
         Returns:
             What `choose` returned for the last prompt position.
@@ -87,13 +89,14 @@ class DecoderLoop:
         chosen, self._context = self._begin(
             _tensors(batch.tensors),
             _tensors(argument),
+            _tensors(carry or {}),
             slots + new_slots(batch),
             repeats,
         )
         self._index = 0
         return chosen
 
-    def advance(self, token_ids, argument, rows=None):
+    def advance(self, token_ids, argument, rows=None, carry=None):
         """Reads one token a row.
 
         Args:
@@ -101,6 +104,7 @@ class DecoderLoop:
             argument: nested arrays for `choose`.
             rows: int array `[rows]` or `None`. Which old row each row goes
                 on from.
+            carry: dict of arrays or `None`. For `choose`.
 
         Returns:
             What `choose` returned.
@@ -114,6 +118,7 @@ class DecoderLoop:
             *args,
             ops.convert_to_tensor(token_ids, "int32"),
             _tensors(argument),
+            _tensors(carry or {}),
             ops.convert_to_tensor(self._index, "int32"),
         )
         self._index += 1

@@ -5,6 +5,7 @@ import numpy as np
 
 from keras_paligemma.models.generation.beam_search import beam_choice
 from keras_paligemma.models.generation.beam_search import beam_search
+from keras_paligemma.models.generation.constraint import Constraint
 from keras_paligemma.models.generation.decoder_loop import DecoderLoop
 from keras_paligemma.models.generation.sampler_loop import run_sampler_loop
 from keras_paligemma.models.generation.sampler_loop import sampler_loop
@@ -43,7 +44,13 @@ class Generator:
         self._seeds = np.random.default_rng(getattr(sampler, "seed", None))
 
     def generate(
-        self, batch, stop_token_ids=(), best_of=1, seed=None, with_scores=False
+        self,
+        batch,
+        stop_token_ids=(),
+        best_of=1,
+        seed=None,
+        with_scores=False,
+        grammar=None,
     ):
         """Decodes a `PromptBatch`.
 
@@ -54,6 +61,8 @@ class Generator:
                 likeliest is kept.
             seed: int or `None`. Of the random numbers.
             with_scores: bool. Whether to return log-probabilities.
+            grammar: object with the arrays of a grammar (see `Constraint`),
+                or `None`.
 
         Returns:
             List of int arrays, each row's answer with its stop token. List
@@ -61,7 +70,8 @@ class Generator:
         """
         self._check_best_of(best_of)
         if isinstance(self.sampler, BeamSampler):
-            return self._beam_search(batch, stop_token_ids)
+            return self._beam_search(batch, stop_token_ids, grammar)
+        carry = self._carry(grammar, batch, best_of)
         if has_own_loop(self.sampler):
             answers = self._own_loop(batch, stop_token_ids)
             scores = None
@@ -73,7 +83,7 @@ class Generator:
         )
         if is_stateless(self.sampler):
             answers, scores = sample(
-                loop, batch, uniforms, stop_token_ids, best_of
+                loop, batch, uniforms, stop_token_ids, best_of, carry
             )
         else:
             steps = stream(loop, batch, uniforms, stop_token_ids, best_of)
@@ -82,7 +92,7 @@ class Generator:
             answers, scores = keep_best(answers, scores, best_of)
         return answers, scores if with_scores else None
 
-    def stream(self, batch, stop_token_ids=(), seed=None):
+    def stream(self, batch, stop_token_ids=(), seed=None, grammar=None):
         """Decodes a `PromptBatch` step by step.
 
         Yields:
@@ -94,8 +104,24 @@ class Generator:
                 "decoded: greedy, random, top_k or top_p. "
                 f"Received: sampler={type(self.sampler).__name__}"
             )
+        carry = self._carry(grammar, batch)
         loop, uniforms = self._sampling(batch, 1, seed, False)
-        yield from stream(loop, batch, uniforms, stop_token_ids)
+        yield from stream(loop, batch, uniforms, stop_token_ids, carry=carry)
+
+    def _carry(self, grammar, batch, repeats=1):
+        if grammar is None:
+            return None
+        if not is_stateless(self.sampler):
+            raise ValueError(
+                "Under a grammar the sampler must be greedy, random, top_k, "
+                "top_p or beam, whose choice is a rule of this package. "
+                f"Received: sampler={type(self.sampler).__name__}"
+            )
+        return self._constraint(grammar, batch, repeats).carry
+
+    def _constraint(self, grammar, batch, repeats):
+        size = self.model.backbone.vocabulary_size
+        return Constraint(grammar, batch, size, repeats)
 
     def _check_best_of(self, best_of):
         if best_of < 1:
@@ -133,7 +159,7 @@ class Generator:
         for variable in self.sampler.variables:
             variable.assign(np.array([seed, 0], variable.dtype))
 
-    def _beam_search(self, batch, stop_token_ids):
+    def _beam_search(self, batch, stop_token_ids, grammar):
         num_beams = self.sampler.num_beams
         candidates = min(
             num_beams + len(stop_token_ids),
@@ -145,7 +171,10 @@ class Generator:
                 beam_choice(candidates, self.sampler.temperature)
             ),
         )
-        return beam_search(loop, batch, num_beams, stop_token_ids)
+        constraint = None
+        if grammar is not None:
+            constraint = self._constraint(grammar, batch, num_beams)
+        return beam_search(loop, batch, num_beams, stop_token_ids, constraint)
 
     def _own_loop(self, batch, stop_token_ids):
         function = self._cached(

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 from keras import ops
 
+from keras_paligemma.models.generation.constraint import constrained_choice
 from keras_paligemma.models.generation.decoder_loop import new_slots
 from keras_paligemma.models.generation.selection import log_probability
 from keras_paligemma.models.generation.whole_loop import answer_lengths
@@ -13,17 +14,23 @@ from keras_paligemma.models.generation.whole_loop import answer_lengths
 def sampling_choice(select, with_scores):
     """Returns the `choose` of `DecoderLoop` for a sampler's rule."""
 
-    def choose(logits, uniform):
-        token_ids = select(logits, uniform)
-        chosen = {"token_ids": token_ids}
+    def choose(logits, uniform, carry):
+        if carry:
+            token_ids, carry = constrained_choice(
+                select, logits, uniform, carry
+            )
+            chosen = {"token_ids": token_ids, "carry": carry}
+        else:
+            chosen = {"token_ids": select(logits, uniform)}
         if with_scores:
-            chosen["scores"] = log_probability(logits, token_ids)
+            # Of the model's own distribution, with or without a grammar.
+            chosen["scores"] = log_probability(logits, chosen["token_ids"])
         return chosen
 
     return choose
 
 
-def sample(loop, batch, uniforms, stop_token_ids=(), repeats=1):
+def sample(loop, batch, uniforms, stop_token_ids=(), repeats=1, carry=None):
     """Decodes in one compiled loop, until each row has stopped or is full.
 
     Args:
@@ -32,6 +39,7 @@ def sample(loop, batch, uniforms, stop_token_ids=(), repeats=1):
         uniforms: iterator of float32 arrays `[rows]`, one a step.
         stop_token_ids: ints that end a row.
         repeats: int. Rows that each prompt becomes.
+        carry: dict of arrays or `None`. Of `Constraint`.
 
     Returns:
         List of int arrays, each row's tokens, its stop token included. List
@@ -39,14 +47,14 @@ def sample(loop, batch, uniforms, stop_token_ids=(), repeats=1):
     """
     limits = np.repeat(batch.limits, repeats)
     uniforms = np.stack(list(itertools.islice(uniforms, new_slots(batch))))
-    chosen = loop.begin(batch, uniforms[0], repeats)
+    chosen = loop.begin(batch, uniforms[0], repeats, carry)
     chosen = loop.finish(chosen, uniforms, limits, stop_token_ids)
     token_ids, scores = _fetched(chosen)
     lengths = answer_lengths(token_ids.T, limits, stop_token_ids)
     return _cut(token_ids, scores, lengths)
 
 
-def stream(loop, batch, uniforms, stop_token_ids=(), repeats=1):
+def stream(loop, batch, uniforms, stop_token_ids=(), repeats=1, carry=None):
     """Decodes as `sample` does, step by step.
 
     Yields:
@@ -55,7 +63,7 @@ def stream(loop, batch, uniforms, stop_token_ids=(), repeats=1):
     """
     limits = np.repeat(batch.limits, repeats)
     open_rows = np.ones(len(limits), "bool")
-    chosen = loop.begin(batch, next(uniforms), repeats)
+    chosen = loop.begin(batch, next(uniforms), repeats, carry)
     for count in itertools.count(1):
         token_ids, scores = _fetched(chosen)
         yield token_ids, scores, open_rows
@@ -63,7 +71,9 @@ def stream(loop, batch, uniforms, stop_token_ids=(), repeats=1):
         open_rows = open_rows & (limits > count)
         if not open_rows.any():
             break
-        chosen = loop.advance(chosen["token_ids"], next(uniforms))
+        chosen = loop.advance(
+            chosen["token_ids"], next(uniforms), carry=chosen.get("carry")
+        )
     loop.end()
 
 

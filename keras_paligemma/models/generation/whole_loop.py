@@ -11,9 +11,11 @@ def decode_rest(advance, chosen, cache, arguments, limits, stop_token_ids):
 
     Args:
         advance: callable of a cache, token ids `[rows]`, a row of
-            `arguments` and the step's index; returns a dict of tensors
-            `[rows]`, `token_ids` among them, and the new cache.
-        chosen: dict of tensors `[rows]`. What the prefill chose.
+            `arguments`, what the last choice carries on, and the step's
+            index; returns a dict of tensors `[rows]`, `token_ids` among
+            them, and the new cache. Nested tensors named `carry` in the
+            dict go to the next choice.
+        chosen: such a dict. What the prefill chose.
         cache: nested tensors.
         arguments: float tensor `[new tokens, rows]`. For the choice of each
             token.
@@ -43,13 +45,17 @@ def decode_rest(advance, chosen, cache, arguments, limits, stop_token_ids):
             for name, values in chosen.items()
         }
 
-    def body(count, open_rows, token_ids, cache, written):
-        chosen, cache = advance(cache, token_ids, arguments[count], count - 1)
+    def body(count, open_rows, token_ids, carry, cache, written):
+        chosen, cache = advance(
+            cache, token_ids, arguments[count], carry, count - 1
+        )
+        chosen, carry = split_carry(chosen)
         written = write(written, chosen, count)
         token_ids, count = chosen["token_ids"], count + 1
         open_rows = still_open(open_rows, token_ids, count)
-        return count, open_rows, token_ids, cache, written
+        return count, open_rows, token_ids, carry, cache, written
 
+    chosen, carry = split_carry(chosen)
     token_ids = chosen["token_ids"]
     rows = token_ids.shape[0]
     written = {
@@ -60,11 +66,20 @@ def decode_rest(advance, chosen, cache, arguments, limits, stop_token_ids):
         ops.convert_to_tensor(1, "int32"),
         still_open(limits > 0, token_ids, 1),
         token_ids,
+        carry,
         cache,
         write(written, chosen, 0),
     )
     *_, cache, written = ops.while_loop(goes_on, body, start)
     return written, cache
+
+
+def split_carry(chosen):
+    """Takes what goes to the next choice, if anything, out of a choice."""
+    return (
+        {name: value for name, value in chosen.items() if name != "carry"},
+        chosen.get("carry", {}),
+    )
 
 
 def answer_lengths(token_ids, limits, stop_token_ids):
