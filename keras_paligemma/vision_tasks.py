@@ -5,12 +5,22 @@ import functools
 
 import numpy as np
 
+from keras_paligemma.preprocessing import load_image
 from keras_paligemma.tasks import TASKS
 from keras_paligemma.tasks import Box
 from keras_paligemma.tasks import Mask
 from keras_paligemma.tasks import build_grammar
+from keras_paligemma.tasks import paste_mask
 from keras_paligemma.tasks import stack_grammars
 from keras_paligemma.tasks.object_text import label_text
+
+# What the arguments of prefixes are called in the methods.
+_GIVEN_AS = {
+    "language": "lang",
+    "question": "questions",
+    "answer": "answers",
+    "box": "boxes",
+}
 
 
 class PaliGemmaTasks:
@@ -29,9 +39,13 @@ class PaliGemmaTasks:
         model: `PaliGemmaCausalLM` with a preprocessor.
         max_length: int or `None`. Room for prompt and answer in text tokens;
             `None` for the preprocessor's.
+        batch_size: int. How many images are decoded together, at most.
+        codec: object or `None`. What turns the codes of masks into pixels
+            (see `keras_paligemma.tasks.Mask`), for `mask_pixels`.
 
     Raises:
-        ValueError: The model has no preprocessor.
+        ValueError: The model has no preprocessor, or `batch_size` is not
+            positive.
 
     Example:
 
@@ -44,14 +58,21 @@ class PaliGemmaTasks:
     ```
     """
 
-    def __init__(self, model, max_length=None):
+    def __init__(self, model, max_length=None, batch_size=16, codec=None):
         if model.preprocessor is None:
             raise ValueError(
                 "The tasks need a model with a preprocessor, which prepares "
                 "images and text. Received: preprocessor=None"
             )
+        if batch_size < 1:
+            raise ValueError(
+                "`batch_size` must be at least 1. Received: "
+                f"batch_size={batch_size}"
+            )
         self.model = model
         self.max_length = max_length
+        self.batch_size = batch_size
+        self.codec = codec
         # Building one walks through the whole vocabulary.
         self._grammar = functools.lru_cache(maxsize=64)(self._build_grammar)
 
@@ -115,9 +136,47 @@ class PaliGemmaTasks:
         Returns:
             `Segmentations`, or a list of them: `masks` of a box with its
             score (see `detect`) and of codes, which a codec turns into
-            pixels (see `Mask`).
+            pixels (see `mask_pixels` and `Mask`). The codes do not count in
+            the score, which tells of the box and of what is in it.
         """
         return self._objects("segment", images, labels)
+
+    def mask_pixels(self, images, found):
+        """Decodes masks to the pixels of their images, with `codec`.
+
+        Args:
+            images: One image, or several: what `segment` was given.
+            found: `Segmentations`, or a list of them: what it returned.
+
+        Returns:
+            bool array `[masks, height, width]` of the image's own size, or a
+            list of one for each image.
+
+        Raises:
+            ValueError: If there is no codec, or not one of `found` for each
+                image.
+        """
+        if self.codec is None:
+            raise ValueError(
+                "Codes become pixels by a codec: make `PaliGemmaTasks(model, "
+                "codec=...)`. Received: codec=None"
+            )
+        several = _are_several(images)
+        images = list(images) if several else [images]
+        found = found if several else [found]
+        _check_count("found", found, len(images))
+        codes = [mask.codes for one in found for mask in one.masks]
+        # All at once: a codec is a model of its own.
+        crops = iter(self.codec.decode(np.array(codes)) if codes else ())
+        pixels = []
+        for image, one in zip(images, found, strict=True):
+            size = load_image(image).shape[:2]
+            rows = [
+                paste_mask(np.asarray(next(crops)), mask.box, size)
+                for mask in one.masks
+            ]
+            pixels.append(np.array(rows, "bool").reshape(-1, *size))
+        return pixels if several else pixels[0]
 
     def _texts(self, name, images, **asked):
         several = _are_several(images)
@@ -131,13 +190,13 @@ class PaliGemmaTasks:
             task.prefix(**{key: column[i] for key, column in columns.items()})
             for i in range(len(images))
         ]
-        if not images:
-            return []
-        texts = self.model.generate(
-            {"images": images, "prompts": prompts},
-            max_length=self.max_length,
-            strip_prompt=True,
-        )
+        texts = []
+        for rows in self._batches(len(images)):
+            texts += self.model.generate(
+                {"images": images[rows], "prompts": prompts[rows]},
+                max_length=self.max_length,
+                strip_prompt=True,
+            )
         results = [task.parse(text) for text in texts]
         return results if several else results[0]
 
@@ -147,21 +206,26 @@ class PaliGemmaTasks:
         things = _things_of_each(labels, len(images))
         task = TASKS[name]
         prompts = [task.prefix(asked) for asked in things]
-        if not images:
-            return []
-        grammars = [self._grammar(asked, name == "segment") for asked in things]
-        if len(set(things)) == 1:
-            grammars = grammars[:1]
-        token_ids, scores = self.model.generate_tokens(
-            {"images": images, "prompts": prompts},
-            max_length=self.max_length,
-            grammar=stack_grammars(grammars),
-        )
-        results = [
-            self._read(task, grammars[i % len(grammars)], things[i], *row)
-            for i, row in enumerate(zip(token_ids, scores, strict=True))
-        ]
+        results = []
+        for rows in self._batches(len(images)):
+            grammars = [
+                self._grammar(asked, name == "segment")
+                for asked in things[rows]
+            ]
+            answers = self.model.generate_tokens(
+                {"images": images[rows], "prompts": prompts[rows]},
+                max_length=self.max_length,
+                grammar=stack_grammars(grammars),
+            )
+            results += [
+                self._read(task, *row)
+                for row in zip(grammars, things[rows], *answers, strict=True)
+            ]
         return results if several else results[0]
+
+    def _batches(self, count):
+        for start in range(0, count, self.batch_size):
+            yield slice(start, start + self.batch_size)
 
     def _read(self, task, grammar, things, token_ids, scores):
         end = grammar.end_token_id
@@ -202,18 +266,22 @@ def _with_score(thing, score):
 
 
 def _are_several(images):
-    return isinstance(images, (list, tuple)) or np.ndim(images) == 4
+    return (
+        isinstance(images, (list, tuple))
+        or len(getattr(images, "shape", ())) == 4
+    )
 
 
 def _one_each(name, value, count):
     if not isinstance(value, (list, tuple)):
         return [value] * count
-    return _check_count(name, value, count)
+    return _check_count(_GIVEN_AS[name], value, count)
 
 
 def _things_of_each(labels, count):
     if isinstance(labels, str):
         labels = (labels,)
+    labels = list(labels)
     if all(isinstance(label, str) for label in labels):
         return [tuple(labels)] * count
     return [

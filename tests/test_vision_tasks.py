@@ -7,12 +7,24 @@ from keras_paligemma import PaliGemmaCausalLM
 from keras_paligemma import PaliGemmaTasks
 from keras_paligemma.tasks import TASKS
 from keras_paligemma.tasks import Box
+from keras_paligemma.tasks import Mask
+from keras_paligemma.tasks import Segmentations
 from tests import tiny
 from tests import tiny_preset
 
 BOXES = "<loc0100><loc0200><loc0300><loc0400> cat ; " * 2
 BOXES = BOXES.removesuffix(" ; ").replace("0300", "0500", 1)
 MASK = "<loc0000><loc0001><loc0002><loc0003>" + "<seg007>" * 16 + " cat"
+
+
+class HalfMasks:
+    """A codec: the upper half of a crop is mask if the first code is odd."""
+
+    def decode(self, codes):
+        assert codes.shape == (len(codes), 16) and len(codes)
+        crops = np.zeros((len(codes), 64, 64), "float32")
+        crops[:, :32] = (codes[:, :1] % 2)[..., None]
+        return crops
 
 
 @pytest.fixture(scope="module")
@@ -124,8 +136,52 @@ def test_scores_are_means_over_the_right_tokens(
     assert TASKS[name].suffix(written) == text
 
 
+def test_batches_and_other_labels_for_each_image(tasks, images):
+    labels = [["cat"], ["dog", "cat"], ["cat"]]
+    rows = [images[0], images[1], images[1]]
+    whole = tasks.detect(rows, labels)
+    parts = PaliGemmaTasks(tasks.model, max_length=64, batch_size=2)
+    for image, asked, first, second in zip(
+        rows, labels, whole, parts.detect(rows, labels), strict=True
+    ):
+        alone = tasks.detect(image, asked)
+        for found in (second, alone):
+            assert [b.yxyx for b in found.boxes] == [
+                b.yxyx for b in first.boxes
+            ]
+            assert [b.label for b in found.boxes] == [
+                b.label for b in first.boxes
+            ]
+    assert any(found.boxes for found in whole)
+    assert len(parts.ocr(rows)) == 3
+
+
+def test_masks_become_pixels_of_their_own_image(tasks, images):
+    seeing = PaliGemmaTasks(tasks.model, codec=HalfMasks())
+    odd, even = [1] + [0] * 15, [2] + [0] * 15
+    lower = Mask(Box(0.5, 0, 1, 1, "cat"), odd)
+    found = [
+        Segmentations((lower, Mask(Box(0, 0, 1, 1, "cat"), even))),
+        Segmentations(),
+    ]
+    small = images[1][:20, :40]
+    first, second = seeing.mask_pixels([images[0], small], found)
+    assert first.shape == (2, 60, 80) and second.shape == (0, 20, 40)
+    assert first.dtype == second.dtype == bool
+    assert first[0, 31:44].all() and not first[0, 46:].any()
+    assert not first[0, :30].any() and not first[1].any()
+    alone = seeing.mask_pixels(small, found[0])
+    np.testing.assert_array_equal(
+        alone[0], lower.pixels(HalfMasks(), small.shape[:2])
+    )
+    # What a model writes has the form that a codec takes.
+    found = tasks.segment(images, "cat")
+    pixels = seeing.mask_pixels(images, found)
+    assert [len(rows) for rows in pixels] == [len(one.masks) for one in found]
+
+
 def test_bad_input(tasks, images):
-    with pytest.raises(ValueError, match="`question`.* 3 for 2 images"):
+    with pytest.raises(ValueError, match="`questions`.* 3 for 2 images"):
         tasks.answer(images, ["a", "b", "c"])
     with pytest.raises(ValueError, match="`labels`.* 1 for 2 images"):
         tasks.detect(images, [["cat"]])
@@ -135,4 +191,18 @@ def test_bad_input(tasks, images):
         PaliGemmaTasks(
             PaliGemmaCausalLM(preprocessor=None, backbone=tasks.model.backbone)
         )
+    with pytest.raises(ValueError, match="batch_size=0"):
+        PaliGemmaTasks(tasks.model, batch_size=0)
+    with pytest.raises(ValueError, match="things=\\('cat', 'cat'\\)"):
+        tasks.detect(images[0], ["cat", "cat"])
+    with (
+        pytest.warns(UserWarning, match="cut to sequence_length=8"),
+        pytest.raises(ValueError, match="larger `max_length`"),
+    ):
+        PaliGemmaTasks(tasks.model, max_length=8).detect(images[0], "cat")
+    with pytest.raises(ValueError, match="codec=None"):
+        tasks.mask_pixels(images[0], Segmentations())
+    seeing = PaliGemmaTasks(tasks.model, codec=HalfMasks())
+    with pytest.raises(ValueError, match="`found`.* 1 for 2 images"):
+        seeing.mask_pixels(images, [Segmentations()])
     assert tasks.caption([]) == tasks.detect([], "cat") == []

@@ -147,7 +147,8 @@ def stack_grammars(grammars):
     """Joins grammars into one, for batches whose rows ask for other things.
 
     Args:
-        grammars: sequence of `Grammar`s of one vocabulary.
+        grammars: sequence of `Grammar`s of one vocabulary. What is there
+            several times, as the same object, is held once.
 
     Returns:
         A `Grammar`; row `i` begins in state `starts[i]`.
@@ -177,26 +178,27 @@ def stack_grammars(grammars):
             f"vocabulary. Received: {len(grammars)} grammars with "
             f"vocabularies of {[len(other.groups) for other in grammars]}"
         )
+    different = list({id(other): other for other in grammars}.values())
     # Tokens share a group if they share one in each of the grammars. Most
     # tokens are in group 0 of all, and stay there.
-    used = np.flatnonzero(np.any([other.groups for other in grammars], axis=0))
+    used = np.flatnonzero(np.any([other.groups for other in different], axis=0))
     combined = np.zeros(len(used), "int64")
-    for other in grammars:
+    for other in different:
         combined = combined * other.table.shape[1] + other.groups[used]
         _, combined = np.unique(combined, return_inverse=True)
     groups = np.zeros(len(first.groups), "int32")
     groups[used] = combined + 1
     _, examples = np.unique(combined, return_index=True)
     examples = used[examples]
-    tables, offsets, offset = [], [], 0
-    for other in grammars:
+    tables, starts, offset = [], {}, 0
+    for other in different:
         table = other.table[:, other.groups[examples]]
         tables.append(np.where(table >= 0, table + offset, -1))
-        offsets.append(other.starts + offset)
+        starts[id(other)] = other.starts + offset
         offset += len(table)
 
     def joined(name):
-        return np.concatenate([getattr(other, name) for other in grammars])
+        return np.concatenate([getattr(other, name) for other in different])
 
     table = np.pad(np.concatenate(tables), ((0, 0), (1, 0)), constant_values=-1)
     return Grammar(
@@ -206,6 +208,8 @@ def stack_grammars(grammars):
         kinds=joined("kinds"),
         bounded=joined("bounded"),
         location_of=first.location_of,
-        starts=np.concatenate(offsets).astype("int32"),
+        starts=np.concatenate([starts[id(other)] for other in grammars]).astype(
+            "int32"
+        ),
         end_token_id=first.end_token_id,
     )

@@ -213,3 +213,14 @@ def test_errors(tiny_tokenizer):
         build_grammar(THINGS, tiny_tokenizer, max_objects=10**5)
     with pytest.raises(ValueError, match="same vocabulary"):
         stack_grammars([])
+
+
+def test_the_same_grammar_twice_is_held_once(tiny_tokenizer, grammars):
+    detect, segment = grammars.values()
+    stack = stack_grammars([detect, segment, detect])
+    assert len(stack.table) == len(detect.table) + len(segment.table)
+    assert stack.starts[0] == stack.starts[2] == detect.starts[0]
+    assert stack.starts[1] == segment.starts[0] + len(detect.table)
+    assert (
+        stack_grammars([detect] * 5).starts.tolist() == [detect.starts[0]] * 5
+    )

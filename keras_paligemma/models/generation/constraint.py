@@ -170,8 +170,10 @@ def _first_rows(grammar, batch):
     forced = batch.response_mask.astype("bool")
     for row, tokens in enumerate(batch.token_ids):
         for token in tokens[forced[row]]:
-            state = grammar.table[rows["state"][row], grammar.groups[token]]
-            if state < 0:
+            before, location = rows["state"][row], grammar.location_of[token]
+            state = grammar.table[before, grammar.groups[token]]
+            inside_out = location < rows["before_last"][row]
+            if state < 0 or (grammar.bounded[before] and inside_out):
                 raise ValueError(
                     "The start that an answer is forced to have must be "
                     "allowed by the grammar. Received: the token "
@@ -179,7 +181,7 @@ def _first_rows(grammar, batch):
                 )
             rows["state"][row] = state
             rows["before_last"][row] = rows["last"][row]
-            rows["last"][row] = grammar.location_of[token]
+            rows["last"][row] = location
     needed = np.asarray(grammar.distance)[rows["state"]]
     short = np.flatnonzero(needed > rows["remaining"])
     if len(short):

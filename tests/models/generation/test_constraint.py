@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 from keras import ops
+from keras_hub.samplers import GreedySampler
+from keras_hub.samplers import SpeculativeSampler
+from keras_hub.samplers import TopKSampler
+from keras_hub.samplers import TopPSampler
 
+from keras_paligemma import PaliGemmaBackbone
+from keras_paligemma import PaliGemmaCausalLM
 from keras_paligemma.models.generation.constraint import Constraint
 from keras_paligemma.models.generation.constraint import constrained_choice
 from keras_paligemma.tasks import Detect
@@ -13,6 +19,7 @@ from keras_paligemma.tasks import stack_grammars
 from keras_paligemma.tasks.grammar import END
 from tests import tiny
 from tests import tiny_preset
+from tests.models import tiny_models
 
 THINGS = ("cat", "cup of coffee", "猫")
 ROOM = 64
@@ -190,12 +197,90 @@ def test_beams_keep_to_the_grammar_and_find_likelier_answers(model, tokenizer):
         assert scores[row].sum() >= plain[row].sum() - 1e-4
 
 
-def test_samplers_with_rules_of_their_own_are_refused(model, tokenizer):
-    model.compile(sampler="contrastive")
-    with pytest.raises(ValueError, match="ContrastiveSampler"):
-        model.generate(
-            questions(Detect(), 1), grammar=build_grammar(THINGS, tokenizer)
+def test_log_probabilities_are_those_of_score(model, tokenizer):
+    asked = questions(Detect(), 2)
+    grammar = build_grammar(THINGS, tokenizer, min_objects=1)
+    rows, scores = model.generate_tokens(
+        asked, max_length=ROOM, grammar=grammar
+    )
+    # One sequence of tokens a text: what is scored is what was decoded.
+    texts = [tokenizer.detokenize(row[:-1].tolist()) for row in rows]
+    expected = model.score({**asked, "responses": texts}, max_length=ROOM)
+    for row in range(2):
+        np.testing.assert_allclose(scores[row], expected[row], atol=1e-4)
+
+
+def test_a_stream_and_the_best_of_several_draws(model, tokenizer):
+    grammar = build_grammar(THINGS, tokenizer)
+    asked = questions(Detect(), 3)
+    settings = {"max_length": ROOM, "seed": 3, "grammar": grammar}
+    for sampler in (TopKSampler(k=7), TopPSampler(p=0.7)):
+        model.compile(sampler=sampler)
+        rows, _ = model.generate_tokens(asked, best_of=2, **settings)
+        assert all(grammar.accepts(row) for row in rows)
+    texts = model.generate(asked, strip_prompt=True, **settings)
+    pieces = model.generate_stream(asked, **settings)
+    assert ["".join(row) for row in zip(*pieces, strict=True)] == texts
+    model.compile(sampler="greedy")
+
+
+def test_a_forced_start_is_kept_and_finished(model, tokenizer):
+    start = "<loc0900><loc0010>"
+    asked = {**questions(Detect(), 2), "responses": [start, ""]}
+    grammar = build_grammar(THINGS, tokenizer, min_objects=1)
+    texts = model.generate(asked, max_length=ROOM, grammar=grammar)
+    answers = [text.rsplit("\n", 1)[-1] for text in texts]
+    assert answers[0].startswith(start)
+    for answer in answers:
+        found = Detect().parse(answer, things=THINGS)
+        assert found.boxes
+        assert {problem.kind for problem in found.problems} <= {"repeated"}
+    for fault in ("a", f"{start}<loc0899>"):
+        with pytest.raises(ValueError, match="forced"):
+            model.generate(
+                {**asked, "responses": ["", fault]},
+                max_length=ROOM,
+                grammar=grammar,
+            )
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_and_a_padded_vocabulary(tokenizer, dtype):
+    size = tokenizer.vocabulary_size()
+    model = tiny_preset.tiny_model()
+    config = {**model.backbone.get_config(), "vocabulary_size": size + 8}
+    config = {key: config[key] for key in [*tiny_models.ARGUMENTS]}
+    model = PaliGemmaCausalLM(
+        backbone=PaliGemmaBackbone(**config, dtype=dtype),
+        preprocessor=model.preprocessor,
+    )
+    # The rows of padding would be chosen, were they allowed.
+    embeddings = model.backbone.token_embedding.embeddings
+    values = ops.convert_to_numpy(ops.cast(embeddings, "float32")).copy()
+    values[size:] = 100 * values[size - 1 - values.argmax() % size]
+    embeddings.assign(ops.cast(values, embeddings.dtype))
+    model.compile(sampler="greedy")
+    for grammar in (
+        build_grammar(THINGS, tokenizer, vocabulary_size=size + 8),
+        build_grammar(THINGS, tokenizer),
+    ):
+        rows, scores = model.generate_tokens(
+            questions(Detect(), 2), max_length=ROOM, grammar=grammar
         )
+        assert all(grammar.accepts(row) for row in rows)
+        assert all(np.isfinite(row).all() for row in scores)
+
+
+@pytest.mark.parametrize("name", ["contrastive", "speculative", "own"])
+def test_samplers_with_rules_of_their_own_are_refused(model, tokenizer, name):
+    class OwnSampler(GreedySampler):
+        """May be anything: its rule may not know what minus infinity is."""
+
+    made = {"speculative": SpeculativeSampler(), "own": OwnSampler()}
+    model.compile(sampler=made.get(name, name))
+    grammar = build_grammar(THINGS, tokenizer)
+    with pytest.raises(ValueError, match=f"sampler={name.title()}Sampler"):
+        model.generate(questions(Detect(), 1), grammar=grammar)
     model.compile(sampler="greedy")
 
 
