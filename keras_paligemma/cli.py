@@ -4,6 +4,8 @@ import argparse
 import sys
 
 from keras_paligemma.commands import convert
+from keras_paligemma.commands import dedup
+from keras_paligemma.commands import evaluate
 from keras_paligemma.commands import generate
 from keras_paligemma.commands import info
 from keras_paligemma.commands import memory
@@ -11,7 +13,7 @@ from keras_paligemma.commands import plot
 from keras_paligemma.commands import train
 
 # In the order in which `--help` lists them.
-COMMANDS = (generate, convert, info, train, memory, plot)
+COMMANDS = (generate, convert, info, train, evaluate, dedup, memory, plot)
 
 
 def main(argv=None):

@@ -195,11 +195,6 @@ def test_bad_input(tasks, images):
         PaliGemmaTasks(tasks.model, batch_size=0)
     with pytest.raises(ValueError, match="things=\\('cat', 'cat'\\)"):
         tasks.detect(images[0], ["cat", "cat"])
-    with (
-        pytest.warns(UserWarning, match="cut to sequence_length=8"),
-        pytest.raises(ValueError, match="larger `max_length`"),
-    ):
-        PaliGemmaTasks(tasks.model, max_length=8).detect(images[0], "cat")
     with pytest.raises(ValueError, match="codec=None"):
         tasks.mask_pixels(images[0], Segmentations())
     seeing = PaliGemmaTasks(tasks.model, codec=HalfMasks())
