@@ -40,8 +40,9 @@ class PaliGemmaTasks:
         max_length: int or `None`. Room for prompt and answer in text tokens;
             `None` for the preprocessor's.
         batch_size: int. How many images are decoded together, at most.
-        codec: object or `None`. What turns the codes of masks into pixels
-            (see `keras_paligemma.tasks.Mask`), for `mask_pixels`.
+        codec: object or `None`. What turns the codes of masks into pixels,
+            for `mask_pixels`: `keras_paligemma.tasks.mask_vqvae.
+            load_mask_codec("vae-oid.npz")` for the published models.
 
     Raises:
         ValueError: The model has no preprocessor, or `batch_size` is not
@@ -158,8 +159,9 @@ class PaliGemmaTasks:
         """
         if self.codec is None:
             raise ValueError(
-                "Codes become pixels by a codec: make `PaliGemmaTasks(model, "
-                "codec=...)`. Received: codec=None"
+                "Codes become pixels by the codec that the model was trained "
+                "with: `PaliGemmaTasks(model, codec=load_mask_codec(path))`, "
+                "from `keras_paligemma.tasks.mask_vqvae`. Received: codec=None"
             )
         several = _are_several(images)
         images = list(images) if several else [images]

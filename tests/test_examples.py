@@ -1,8 +1,12 @@
 """Each example runs, and does what it says."""
 
+import functools
+
 import pytest
 
 from examples import finetune_photographs
+from examples import train_mask_vqvae
+from keras_paligemma.tasks.mask_vqvae import load_mask_codec
 
 
 def test_photographs_are_learned_by_heart(tmp_path):
@@ -10,6 +14,25 @@ def test_photographs_are_learned_by_heart(tmp_path):
     captions, said = finetune_photographs.main(["--output", str(output)])
     assert said == captions
     assert (output / "captions.png").exists()
+
+
+def test_the_mask_codec_is_trained_and_saved(tmp_path, monkeypatch):
+    held_out = train_mask_vqvae.HELD_OUT
+    assert held_out and not set(held_out) & set(train_mask_vqvae.TRAINED)
+    # Small, since the example's width is for a day when it matters.
+    small = functools.partial(
+        train_mask_vqvae.MaskVQVAE, decoder_dim=16, encoder_dims=(4, 8, 8, 8)
+    )
+    monkeypatch.setattr(
+        train_mask_vqvae, "make_codec", lambda seed: small(seed=seed)
+    )
+    output = tmp_path / "codec.npz"
+    words = ["--epochs", "2", "--steps", "40", "--output", str(output)]
+    codec, scores = train_mask_vqvae.main(words)
+    assert set(scores) == set(train_mask_vqvae.KINDS)
+    assert scores["ellipse"] > 0.5
+    assert load_mask_codec(output).encoder_dims == codec.encoder_dims
+    assert (tmp_path / "codec.png").exists()
 
 
 def test_photographs_and_captions_differ():

@@ -67,7 +67,13 @@ def add_parser(commands):
     parser.add_argument(
         "--plain",
         action="store_true",
-        help="detect: without grammar and scores, as `generate` answers",
+        help="detect, segment: without grammar and scores, as `generate`",
+    )
+    parser.add_argument(
+        "--codec",
+        metavar="FILE.npz",
+        help="segment: the mask codec that the model was trained with, such "
+        "as vae-oid.npz; 'shipped' for the one of this package",
     )
     parser.add_argument("--out", type=Path, metavar="REPORT.json")
     parser.add_argument("--predictions", type=Path, metavar="FILE.jsonl")
@@ -80,19 +86,21 @@ def add_parser(commands):
 
 def run(options):
     # Mistakes in words and files first; the model takes longer.
-    records = make_records(options)
+    codec = make_codec(options)
+    records = make_records(options, codec)
     from keras_paligemma.evaluation import evaluate
 
     model = load_model(options.preset, options)
     predict = model
-    if options.task == "detect" and not options.plain:
-        predict = make_detector(model, options.max_length)
+    if options.task in ("detect", "segment") and not options.plain:
+        predict = make_finder(model, options.task, options.max_length)
     evaluation = evaluate(
         predict,
         records,
         options.task,
         batch_size=options.batch_size,
         max_length=options.max_length,
+        codec=codec,
     )
     print_table(evaluation)
     if options.out:
@@ -101,6 +109,7 @@ def run(options):
             "preset": options.preset,
             "data": options.data,
             "synthetic": options.synthetic,
+            "codec": options.codec,
         }
         write_text(options.out, json.dumps(report, indent=2) + "\n")
     if options.predictions:
@@ -113,16 +122,27 @@ def run(options):
         save_pictures(evaluation, records, options)
 
 
-def make_records(options):
-    """The records to evaluate on, a sequence."""
-    if options.task == "segment":
+def make_codec(options):
+    """The codec of masks, or `None` where there are none."""
+    if options.task != "segment":
+        return None
+    if options.codec is None:
         raise ValueError(
-            "Masks need the codec that reads them, which the command line "
-            "does not load. Call `keras_paligemma.evaluation.evaluate(model, "
-            "records, 'segment', codec=codec)`. Received: task=segment"
+            "Masks need the codec that the model was trained with: "
+            "`--codec vae-oid.npz` for the published models, "
+            "`--codec shipped` for those of this package. Received: "
+            "task=segment, no codec"
         )
+    from keras_paligemma.tasks.mask_vqvae import load_mask_codec
+
+    shipped = options.codec == "shipped"
+    return load_mask_codec(None if shipped else options.codec)
+
+
+def make_records(options, codec):
+    """The records to evaluate on, a sequence."""
     if options.data is None:
-        return synthetic_records(options)
+        return synthetic_records(options, codec)
     from keras_paligemma.data import read_jsonl
     from keras_paligemma.tasks import task_of
 
@@ -142,7 +162,7 @@ def make_records(options):
     return records[: options.count]
 
 
-def synthetic_records(options):
+def synthetic_records(options, codec):
     from keras_paligemma.checkpoints import open_checkpoint
     from keras_paligemma.data.synthetic import SyntheticWorld
 
@@ -154,26 +174,27 @@ def synthetic_records(options):
         seed=options.synthetic,
         split=options.split,
         languages=options.languages,
+        codec=codec,
     )
     return world.task(options.task, options.count or 1000)
 
 
-def make_detector(model, max_length):
-    """What finds boxes with scores, under the grammar of the task."""
+def make_finder(model, task, max_length):
+    """What finds boxes or masks with scores, under the task's grammar."""
     from keras_paligemma.tasks import TASKS
     from keras_paligemma.vision_tasks import PaliGemmaTasks
 
     tasks = PaliGemmaTasks(model, max_length=max_length)
 
-    def detect(records):
+    def find(records):
         images = [record.raw()["images"] for record in records]
         things = [
-            list(TASKS["detect"].read_prefix(record.prefix)["things"])
+            list(TASKS[task].read_prefix(record.prefix)["things"])
             for record in records
         ]
-        return tasks.detect(images, things)
+        return getattr(tasks, task)(images, things)
 
-    return detect
+    return find
 
 
 def print_table(evaluation):

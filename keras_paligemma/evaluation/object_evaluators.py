@@ -111,9 +111,8 @@ class SegmentEvaluator(ObjectEvaluator):
         if self.codec is None:
             raise ValueError(
                 "Masks are in a text as codes, and need the codec that "
-                "decodes them: `SegmentEvaluator(codec=codec)`, where "
-                "`codec.decode` takes codes [n, 16] to crops [n, 64, 64] in "
-                "0..1. Received: codec=None"
+                "decodes them: `codec=load_mask_codec()`, from "
+                "`keras_paligemma.tasks.mask_vqvae`. Received: codec=None"
             )
         crops = self.codec.decode(np.array([mask.codes for mask in coded]))
         return ready + [

@@ -79,11 +79,24 @@ def test_boxes_of_the_synthetic_world_come_with_scores(preset, tmp_path):
         assert all(0 <= box[-1] <= 1 for box in line["boxes"])
 
 
+def test_masks_are_measured_with_a_codec(preset, tmp_path):
+    report = tmp_path / "report.json"
+    arguments = words(preset, "segment", "--synthetic", "3", "--count", "2")
+    arguments += ["--image-size", "70", "--batch-size", "2"]
+    arguments += ["--max-length", "64", "--codec", "shipped"]
+    assert cli.main([*arguments, "--out", str(report)]) == 0
+    found = json.loads(report.read_text())
+    assert (found["count"], found["codec"]) == (2, "shipped")
+    assert found["unparsable"] == 0
+    assert 0 <= found["metrics"]["mean_iou"] <= 1
+
+
 @pytest.mark.parametrize(
     "task, more, said",
     [
         ("ocr", [], "records of caption, detect"),
-        ("segment", [], "codec"),
+        ("segment", [], "--codec shipped"),
+        ("segment", ["--codec", "/no/such.npz"], "/no/such.npz"),
         ("caption", ["--preset", "/no/such/place"], "/no/such/place"),
         ("caption", ["--data", "/no/such.jsonl"], "/no/such.jsonl"),
     ],

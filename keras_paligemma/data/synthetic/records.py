@@ -151,8 +151,8 @@ def _check_codec(codec):
         raise ValueError(
             "The suffix of the task 'segment' holds coded masks, and needs "
             "the codec that codes them: "
-            "`SyntheticWorld(..., codec=codec)`, where `codec.encode` takes "
-            "crops [n, 64, 64] in 0..1 to codes [n, 16]. The true masks are "
+            "`SyntheticWorld(..., codec=load_mask_codec())`, from "
+            "`keras_paligemma.tasks.mask_vqvae`. The true masks are "
             "there without one, in `world.scene(index).objects`. "
             "Received: codec=None"
         )

@@ -46,8 +46,9 @@ class SyntheticWorld:
             your own.
         captions: str. "full" names everything, "short" the largest object.
         order: str. "shuffled" or "canonical" order of the boxes in suffixes.
-        codec: what codes masks, for the task segment: an object whose
-            `encode` takes crops `[n, 64, 64]` in 0..1 to codes `[n, 16]`.
+        codec: what codes masks, for the task segment, such as
+            `load_mask_codec()`: an object whose `encode` takes crops
+            `[n, 64, 64]` in 0..1 to codes `[n, 16]`.
 
     Raises:
         ValueError: An argument is not one of those named.

@@ -10,6 +10,7 @@ from keras_paligemma.data.synthetic import SyntheticWorld
 from keras_paligemma.data.synthetic import is_valid_question
 from keras_paligemma.tasks import TASKS
 from keras_paligemma.tasks import crop_mask
+from keras_paligemma.tasks.mask_vqvae import load_mask_codec
 
 
 class MeanCodec:
@@ -106,6 +107,22 @@ def test_masks_are_coded_from_the_true_crops(world):
     for mask, thing in zip(masks, record.objects, strict=True):
         crop = crop_mask(thing.mask, thing.box)
         assert mask.codes == tuple(MeanCodec().encode(crop[None])[0])
+
+
+def test_masks_come_back_through_the_shipped_codec():
+    codec = load_mask_codec()
+    # As reader processes are handed it.
+    world = pickle.loads(pickle.dumps(SyntheticWorld(codec=codec)))
+    scores = []
+    for index in range(12):
+        record = world.example(index, "segment")
+        masks = TASKS["segment"].parse(record.suffix).masks
+        for mask, thing in zip(masks, record.objects, strict=True):
+            back = mask.pixels(codec, thing.mask.shape)
+            both, either = back & thing.mask, back | thing.mask
+            scores.append(both.sum() / either.sum())
+    assert len(scores) > 12
+    assert np.mean(scores) > 0.9
 
 
 def test_a_segment_suffix_needs_a_codec():
