@@ -5,6 +5,7 @@ import sys
 
 from keras_paligemma.commands import convert
 from keras_paligemma.commands import dedup
+from keras_paligemma.commands import demo
 from keras_paligemma.commands import evaluate
 from keras_paligemma.commands import generate
 from keras_paligemma.commands import info
@@ -13,7 +14,17 @@ from keras_paligemma.commands import plot
 from keras_paligemma.commands import train
 
 # In the order in which `--help` lists them.
-COMMANDS = (generate, convert, info, train, evaluate, dedup, memory, plot)
+COMMANDS = (
+    demo,
+    generate,
+    convert,
+    info,
+    train,
+    evaluate,
+    dedup,
+    memory,
+    plot,
+)
 
 
 def main(argv=None):

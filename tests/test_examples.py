@@ -5,7 +5,9 @@ import functools
 import pytest
 
 from examples import finetune_photographs
+from examples import pretrain_tiny
 from examples import train_mask_vqvae
+from keras_paligemma import PaliGemmaCausalLM
 from keras_paligemma.tasks.mask_vqvae import load_mask_codec
 
 
@@ -33,6 +35,20 @@ def test_the_mask_codec_is_trained_and_saved(tmp_path, monkeypatch):
     assert scores["ellipse"] > 0.5
     assert load_mask_codec(output).encoder_dims == codec.encoder_dims
     assert (tmp_path / "codec.png").exists()
+
+
+def test_the_tiny_model_is_trained_from_nothing(tmp_path):
+    words = ["--workdir", str(tmp_path / "run"), "--scale", "0.0002"]
+    pretrain_tiny.main([*words, "--ship", str(tmp_path / "shipped")])
+    names = sorted(path.name for path in (tmp_path / "shipped").iterdir())
+    assert names == sorted(pretrain_tiny.SHIPPED.values())
+    model = PaliGemmaCausalLM.from_preset(
+        str(tmp_path / "shipped" / "pali_gemma_tiny_mix_224")
+    )
+    assert model.backbone.image_size == 224
+    assert model.backbone.token_embedding.dtype == "float32"
+    # It is done, and goes on from there at once.
+    pretrain_tiny.main(words)
 
 
 def test_photographs_and_captions_differ():

@@ -20,6 +20,7 @@ from keras_paligemma.checkpoints.published import published_presets
 from keras_paligemma.checkpoints.sentencepiece_model import (
     sentencepiece_from_tokenizer_json,
 )
+from keras_paligemma.checkpoints.shipped import shipped_presets
 from keras_paligemma.checkpoints.unimodal import PartOfCheckpoint
 from keras_paligemma.checkpoints.unimodal import open_decoder
 from keras_paligemma.checkpoints.unimodal import open_image_encoder
@@ -41,5 +42,6 @@ __all__ = [
     "resized_position_embedding",
     "resolve_handle",
     "sentencepiece_from_tokenizer_json",
+    "shipped_presets",
     "write_transformers",
 ]

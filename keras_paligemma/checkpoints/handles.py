@@ -7,6 +7,7 @@ import re
 import keras_hub
 
 from keras_paligemma.checkpoints.published import published_name
+from keras_paligemma.checkpoints.shipped import shipped_presets
 
 HUGGING_FACE = "hf://"
 KAGGLE = "kaggle://"
@@ -22,7 +23,8 @@ DOWNLOAD_PATTERNS = (
 )
 
 MEANING = (
-    "A handle is the name of a published preset, `hf://owner/name` or "
+    "A handle is the name of a preset, shipped or published, "
+    "`hf://owner/name` or "
     "`hf://owner/name@revision`, `kaggle://owner/model/framework/variation`, "
     "or the path of a local directory or `.npz` file."
 )
@@ -59,11 +61,15 @@ def resolve_handle(handle):
         return _download_from_kaggle(handle)
     if os.path.exists(handle):
         return handle
+    shipped = shipped_presets()
+    if handle in shipped:
+        return shipped[handle]
     presets = published_handles()
     name = published_name(handle) or handle
     if name in presets:
         return _download(presets[name])
-    close = difflib.get_close_matches(handle, presets, n=5, cutoff=0.5)
+    known = [*shipped, *presets]
+    close = difflib.get_close_matches(handle, known, n=5, cutoff=0.5)
     hint = f" The closest names are {close}." if close else ""
     raise ValueError(
         f"No preset has this name, and no such path exists. {MEANING}{hint} "

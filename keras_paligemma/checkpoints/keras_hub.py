@@ -26,8 +26,9 @@ LISTED = {
 }
 LISTED_PATTERN = re.compile(rf"(?<=/)({'|'.join(LISTED)})(?:_(\d+))?(?=/)")
 
-# The state of dropout's random numbers, which is no weight.
-IGNORED = (r".*/seed_generator/vars/\d+",)
+# The state of dropout's random numbers, and that of the optimizer of a model
+# which was trained before it was saved: no weights.
+IGNORED = (r".*/seed_generator/vars/\d+", r"optimizer/.*")
 # SigLIP's text tower, pooling head, loss and the row of position numbers.
 IGNORED_BESIDE_IMAGE_ENCODER = (
     r"layers/sig_lip_(text_encoder|head)/.*",

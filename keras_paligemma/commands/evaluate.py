@@ -73,7 +73,8 @@ def add_parser(commands):
         "--codec",
         metavar="FILE.npz",
         help="segment: the mask codec that the model was trained with, such "
-        "as vae-oid.npz; 'shipped' for the one of this package",
+        "as vae-oid.npz; 'shipped' for the one of this package, the default "
+        "for its own presets",
     )
     parser.add_argument("--out", type=Path, metavar="REPORT.json")
     parser.add_argument("--predictions", type=Path, metavar="FILE.jsonl")
@@ -126,6 +127,10 @@ def make_codec(options):
     """The codec of masks, or `None` where there are none."""
     if options.task != "segment":
         return None
+    from keras_paligemma.checkpoints import shipped_presets
+
+    if options.codec is None and options.preset in shipped_presets():
+        options.codec = "shipped"
     if options.codec is None:
         raise ValueError(
             "Masks need the codec that the model was trained with: "

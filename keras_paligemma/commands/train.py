@@ -1,6 +1,7 @@
 """`keras-paligemma train`: a stage or a recipe, on one's own data."""
 
 import argparse
+import contextlib
 import dataclasses
 
 from keras_paligemma.commands.model_options import DTYPES
@@ -11,6 +12,7 @@ STAGES = {
     "stage_2_448": "STAGE_2_448",
     "stage_2_896": "STAGE_2_896",
 }
+TINY = {"tiny_stage_1": "stage_1", "tiny_stage_2": "stage_2", "tiny_mix": "mix"}
 
 
 def add_parser(commands):
@@ -26,14 +28,20 @@ def add_parser(commands):
         required=True,
         metavar="NAME",
         help="a published transfer (textcaps, vqav2, ...), `simple`, or "
-        + ", ".join(STAGES),
+        + ", ".join((*STAGES, *TINY)),
     )
     parser.add_argument(
         "--preset", required=True, help="where to begin, as for generate"
     )
-    parser.add_argument(
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--synthetic",
+        type=int,
+        metavar="SEED",
+        help="the tasks of the synthetic world, by the stage's weights",
+    )
+    source.add_argument(
         "--data",
-        required=True,
         nargs="+",
         type=named_file,
         metavar="[NAME=]FILE.jsonl",
@@ -84,6 +92,20 @@ def add_parser(commands):
         action="store_true",
         help="and count them, instead of stopping",
     )
+    parser.add_argument(
+        "--readers",
+        type=int,
+        default=0,
+        metavar="N",
+        help="processes that read ahead; 0 reads in threads",
+    )
+    parser.add_argument(
+        "--length-window",
+        type=positive_int,
+        default=1,
+        metavar="BATCHES",
+        help="sort so many batches by length, to pad less",
+    )
     parser.add_argument("--seed", type=int, default=0)
 
 
@@ -102,8 +124,8 @@ def run(options):
     data, validation = make_data(options, stage)
     import keras
 
+    from keras_paligemma.data import ReaderProcesses
     from keras_paligemma.models import PaliGemmaCausalLM
-    from keras_paligemma.training import train
 
     keras.utils.set_random_seed(options.seed)
     arguments = stage.model_arguments()
@@ -126,6 +148,16 @@ def run(options):
             if validation
             else data.batch(0, options.samples)
         )
+    with contextlib.ExitStack() as stack:
+        if options.readers:
+            data = stack.enter_context(ReaderProcesses(data, options.readers))
+        train_on(model, stage, data, validation, samples, options)
+    print(f"{options.workdir}/model: {stage.name}, trained")
+
+
+def train_on(model, stage, data, validation, samples, options):
+    from keras_paligemma.training import train
+
     train(
         model,
         stage,
@@ -137,6 +169,7 @@ def run(options):
         keep_every=options.keep_every,
         gradient_accumulation_steps=options.accumulate,
         samples=samples,
+        length_window=options.length_window,
         facts={
             "preset": options.preset,
             "seed": options.seed,
@@ -144,7 +177,6 @@ def run(options):
             "quantize": options.quantize,
         },
     )
-    print(f"{options.workdir}/model: {stage.name}, trained")
 
 
 def make_stage(options):
@@ -152,7 +184,14 @@ def make_stage(options):
     from keras_paligemma import training
 
     size = options.image_size
-    if options.recipe in STAGES:
+    if options.recipe in TINY:
+        stage = training.tiny_stages()[TINY[options.recipe]]
+        if options.examples:
+            # The stages before it, and warm-ups, are as much shorter.
+            scale = options.examples / stage.examples
+            stage = training.tiny_stages(scale)[TINY[options.recipe]]
+        size = size or stage.image_size
+    elif options.recipe in STAGES:
         stage = training.stage_for_variant(
             getattr(training, STAGES[options.recipe]), options.variant
         )
@@ -186,6 +225,8 @@ def make_data(options, stage):
     from keras_paligemma.data import Mixture
     from keras_paligemma.data import read_jsonl
 
+    if options.synthetic is not None:
+        return synthetic_data(options, stage)
     on_error = "skip" if options.skip_bad_examples else "raise"
     weights = dict(stage.mixture)
     sources = {}
@@ -209,6 +250,30 @@ def make_data(options, stage):
         records = read_jsonl(options.validation, on_error=on_error)
         validation = undecoded(records)
     mixture = Mixture(sources, seed=options.seed, on_error=on_error)
+    return mixture, validation
+
+
+def synthetic_data(options, stage):
+    """The same, of the synthetic world."""
+    from keras_paligemma.data import read_jsonl
+    from keras_paligemma.data.synthetic import synthetic_mixture
+    from keras_paligemma.tasks import TASKS
+    from keras_paligemma.tasks.mask_vqvae import load_mask_codec
+
+    tasks = dict(stage.mixture)
+    if not set(tasks) <= set(TASKS):
+        raise ValueError(
+            "`--synthetic` needs a recipe whose mixture names tasks, as "
+            f"{', '.join((*STAGES, *TINY))}. Received: "
+            f"recipe={options.recipe}, mixture={list(tasks)}"
+        )
+    codec = load_mask_codec() if "segment" in tasks else None
+    mixture = synthetic_mixture(
+        tasks, stage.image_size, options.synthetic, codec
+    )
+    validation = None
+    if options.validation:
+        validation = undecoded(read_jsonl(options.validation))
     return mixture, validation
 
 

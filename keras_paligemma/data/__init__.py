@@ -2,6 +2,7 @@
 
 from keras_paligemma.data.augmentation import Augmentation
 from keras_paligemma.data.mixture import Mixture
+from keras_paligemma.data.reader_processes import ReaderProcesses
 from keras_paligemma.data.reading import read_batches
 from keras_paligemma.data.record import Record
 from keras_paligemma.data.records import read_coco_captions
@@ -20,6 +21,7 @@ from keras_paligemma.data.video import video_record
 __all__ = [
     "Augmentation",
     "Mixture",
+    "ReaderProcesses",
     "Record",
     "SceneObject",
     "Source",

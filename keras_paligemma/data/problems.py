@@ -12,6 +12,10 @@ class DataError(ValueError):
         super().__init__(message)
         self.reason = reason
 
+    def __reduce__(self):
+        # Reader processes send it back to the one that asked.
+        return type(self), (self.reason, str(self))
+
 
 class Problems:
     """Counts faulty examples by reason, or raises at the first.

@@ -13,8 +13,14 @@ from keras_paligemma.layers.linear import vocabulary_logits
 from keras_paligemma.layers.replicas import data_shards
 from keras_paligemma.layers.response_crossentropy import token_losses
 
-# Tokens of a chunk: 66 MB of float32 logits with PaliGemma's vocabulary.
-CHUNK_TOKENS = 64
+# Logits of a chunk: 66 MB in float32, which are 64 tokens of PaliGemma's
+# vocabulary, and more of a smaller one.
+CHUNK_LOGITS = 64 * 257_152
+
+
+def chunk_size(vocabulary_size):
+    """How many tokens are scored at a time."""
+    return max(1, CHUNK_LOGITS // vocabulary_size)
 
 
 def chunked_token_losses(
@@ -24,7 +30,7 @@ def chunked_token_losses(
     mask,
     label_smoothing=0.0,
     soft_cap=None,
-    chunk_tokens=CHUNK_TOKENS,
+    chunk_tokens=None,
     train_embeddings=True,
 ):
     """Cross-entropy of each token in the loss, from hidden states.
@@ -39,7 +45,8 @@ def chunked_token_losses(
         mask: bool tensor `[batch, length]`. Which tokens are in the loss.
         label_smoothing: float. See `token_losses`.
         soft_cap: float or `None`. See `vocabulary_logits`.
-        chunk_tokens: int. Tokens scored at a time.
+        chunk_tokens: int or `None`. Tokens scored at a time; by default as
+            `chunk_size` has it.
         train_embeddings: bool. Whether `embeddings` get a gradient. For
             frozen ones it costs the memory of the table and a third of the
             time for nothing.
@@ -61,7 +68,7 @@ def chunked_token_losses(
         embeddings=embeddings,
         smoothing=label_smoothing,
         soft_cap=soft_cap,
-        chunk_tokens=chunk_tokens,
+        chunk_tokens=chunk_tokens or chunk_size(embeddings.shape[0]),
         trained=train_embeddings,
     )
     # TensorFlow may not know the batch size yet.

@@ -172,6 +172,25 @@ class PaliGemmaCausalLMPreprocessor(
         sample_weight = as_float32(tokens["response_mask"][..., 1:])
         return x, y, sample_weight
 
+    def num_tokens(self, x):
+        """Counts the text tokens of examples, before any is cut.
+
+        Args:
+            x: dict of lists, `"prompts"` and `"responses"`.
+
+        Returns:
+            list of int: BOS, prompt, SEP, response and EOS together.
+        """
+        prompts, _ = as_texts(x["prompts"], "prompts")
+        responses, _ = as_texts(x["responses"], "responses")
+        ends = 1 + self.add_start_token + self.add_end_token
+        prefixes = self.tokenizer.tokenize(list(map(clean_prompt, prompts)))
+        suffixes = self.tokenizer.tokenize(responses)
+        return [
+            len(prefix) + len(suffix) + ends
+            for prefix, suffix in zip(prefixes, suffixes, strict=True)
+        ]
+
     def generate_preprocess(self, x, sequence_length=None):
         """Makes the inputs of generation: BOS, prompt, SEP, padding.
 

@@ -26,6 +26,7 @@ from keras_paligemma.training.stages import STAGE_1
 from keras_paligemma.training.stages import STAGE_2_448
 from keras_paligemma.training.stages import STAGE_2_896
 from keras_paligemma.training.stages import Stage
+from keras_paligemma.training.tiny_stages import tiny_stages
 from keras_paligemma.training.training_batches import TrainingBatches
 from keras_paligemma.training.variants import stage_for_variant
 from keras_paligemma.training.variants import transfer_rate
@@ -58,6 +59,7 @@ __all__ = [
     "stage_for_variant",
     "stage_optimizer",
     "thaw",
+    "tiny_stages",
     "train",
     "transfer_rate",
 ]

@@ -34,6 +34,7 @@ def train(
     gradient_accumulation_steps=None,
     samples=None,
     log_every=10,
+    length_window=1,
     callbacks=(),
     facts=None,
     verbose=True,
@@ -73,6 +74,7 @@ def train(
         samples: raw examples, whose predictions are printed and drawn at
             every checkpoint.
         log_every: int. Updates from one line of the log to the next.
+        length_window: int. See `TrainingBatches`: more than 1 pads less.
         callbacks: list of callbacks of your own. What they count is kept.
         facts: dict that JSON can hold. More of what tells this run from
             others: the preset it began with, for instance.
@@ -116,9 +118,12 @@ def train(
         steps_per_epoch=min(checkpoint_every, updates) * split,
         process_index=share,
         process_count=shares,
+        length_window=length_window,
     )
     workdir = Workdir(workdir)
     run = describe_run(model, stage, data, updates, split, facts)
+    if length_window > 1:
+        run["length_window"] = length_window
     if is_chief():
         workdir.claim(run)
     watching = [

@@ -5,6 +5,9 @@ import threading
 
 import keras
 
+from keras_paligemma.training.length_groups import group_by_length
+from keras_paligemma.training.length_groups import rounded_length
+
 
 class TrainingBatches(keras.utils.PyDataset):
     """The batches of a run: the same step always gives the same batch.
@@ -36,6 +39,11 @@ class TrainingBatches(keras.utils.PyDataset):
         process_count: int. Into how many parts batches are split.
         threads: int. Which prepare batches.
         ahead: int. Batches kept ready.
+        length_window: int. The examples of so many batches are sorted by
+            their number of tokens and divided anew, so that batches are
+            padded to little more than their own longest text; 1 pads each to
+            the preprocessor's length. Only for one process, whose
+            preprocessor counts tokens (`num_tokens`).
 
     Raises:
         ValueError: If a number is not positive, or the processes cannot
@@ -57,6 +65,7 @@ class TrainingBatches(keras.utils.PyDataset):
         process_count=1,
         threads=2,
         ahead=4,
+        length_window=1,
     ):
         # Keras' own workers would hand batches left over from one epoch to
         # the next one.
@@ -70,6 +79,7 @@ class TrainingBatches(keras.utils.PyDataset):
             ("process_count", process_count),
             ("threads", threads),
             ("ahead", ahead),
+            ("length_window", length_window),
         ):
             if value < 1:
                 raise ValueError(
@@ -83,6 +93,13 @@ class TrainingBatches(keras.utils.PyDataset):
                 f"batch_size={batch_size}, process_index={process_index}, "
                 f"process_count={process_count}"
             )
+        if length_window > 1 and process_count > 1:
+            raise ValueError(
+                "Processes that share a batch pad it to one length, so that "
+                "they cannot group examples each by itself; use "
+                f"`length_window=1`. Received: length_window={length_window}, "
+                f"process_count={process_count}"
+            )
         self.source = source
         self.preprocessor = preprocessor
         self.batch_size = batch_size
@@ -91,10 +108,13 @@ class TrainingBatches(keras.utils.PyDataset):
         self.process_index = process_index
         self.process_count = process_count
         self.epoch = 0
+        self.length_window = length_window
         self._ahead = ahead
         self._pool = concurrent.futures.ThreadPoolExecutor(threads)
         self._ready = {}
         self._lock = threading.Lock()
+        self._windows = {}
+        self._windows_lock = threading.Lock()
 
     @property
     def num_epochs(self):
@@ -128,9 +148,55 @@ class TrainingBatches(keras.utils.PyDataset):
 
     def raw(self, step):
         """The raw examples of a step, for a closer look."""
+        if self.length_window > 1:
+            return self._grouped(step)[0]
+        return self._in_order(step)
+
+    def _in_order(self, step):
         size = self.batch_size // self.process_count
         start = step * self.batch_size + self.process_index * size
         return self.source.batch(start, size)
 
     def _make(self, step):
-        return self.preprocessor(self.raw(step))
+        if self.length_window == 1:
+            return self.preprocessor(self._in_order(step))
+        raw, longest = self._grouped(step)
+        limit = self.preprocessor.sequence_length
+        # The last token is only a label.
+        length = rounded_length(longest - 1, limit)
+        return self.preprocessor(raw, sequence_length=length)
+
+    def _grouped(self, step):
+        """The raw examples of a step, and the tokens of the longest."""
+        number, place = divmod(step, self.length_window)
+        raw, lengths, groups = self._window(number)
+        rows = groups[place]
+        chosen = {key: [values[i] for i in rows] for key, values in raw.items()}
+        return chosen, max(lengths[i] for i in rows)
+
+    def _window(self, number):
+        with self._windows_lock:
+            future = self._windows.get(number)
+            mine = future is None
+            if mine:
+                future = concurrent.futures.Future()
+                self._windows[number] = future
+                # Batches are made ahead, into the next window or two.
+                for old in sorted(self._windows)[: -2 - self._ahead]:
+                    del self._windows[old]
+        if mine:
+            try:
+                future.set_result(self._read_window(number))
+            except BaseException as error:
+                future.set_exception(error)
+        return future.result()
+
+    def _read_window(self, number):
+        first = number * self.length_window
+        steps = range(first, first + self.length_window)
+        parts = [self._in_order(step) for step in steps]
+        raw = {
+            key: [v for part in parts for v in part[key]] for key in parts[0]
+        }
+        lengths = self.preprocessor.num_tokens(raw)
+        return raw, lengths, group_by_length(lengths, self.batch_size, number)

@@ -10,6 +10,7 @@ import keras_hub
 import pytest
 
 from keras_paligemma.checkpoints import handles
+from keras_paligemma.checkpoints import shipped
 from keras_paligemma.checkpoints.handles import published_handles
 from keras_paligemma.checkpoints.handles import resolve_handle
 
@@ -48,6 +49,18 @@ def test_a_preset_goes_to_its_hub(monkeypatch):
     assert resolve_handle("pali_gemma2_pt_3b_224") == "/there"
     presets = keras_hub.models.PaliGemmaBackbone.presets
     assert asked == [presets["pali_gemma2_pt_3b_224"]["kaggle_handle"]]
+
+
+def test_a_shipped_preset_lies_in_the_package(tmp_path, monkeypatch):
+    folder = tmp_path / "pali_gemma_of_a_test"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (tmp_path / "no_preset").mkdir()
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
+    assert shipped.shipped_presets() == {folder.name: str(folder)}
+    assert resolve_handle(folder.name) == str(folder)
+    with pytest.raises(ValueError, match="pali_gemma_of_a_test"):
+        resolve_handle("pali_gemma_of_a_tset")
 
 
 def test_unknown_names():

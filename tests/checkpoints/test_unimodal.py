@@ -1,3 +1,4 @@
+import h5py
 import keras
 import keras_hub
 import numpy as np
@@ -172,6 +173,16 @@ def test_gemma_of_keras_hub(tmp_path):
     _complete(open_decoder(tmp_path), TEXT, ("embedding", "decoder"))
     with pytest.raises(ValueError, match="GemmaBackbone"):
         open_image_encoder(tmp_path)
+
+
+def test_the_optimizer_of_a_trained_half_is_passed_over(tmp_path):
+    backbone = keras_hub.models.GemmaBackbone(**TEXT)
+    backbone.compile("adam")
+    backbone.optimizer.build(backbone.trainable_variables)
+    backbone.save_to_preset(tmp_path)
+    with h5py.File(tmp_path / "model.weights.h5") as file:
+        assert len(file["optimizer/vars"]) > 2
+    _complete(open_decoder(tmp_path), TEXT, ("embedding", "decoder"))
 
 
 def test_siglip_of_big_vision(tmp_path):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_paligemma.layers.chunked_crossentropy import chunk_size
 from keras_paligemma.layers.chunked_crossentropy import chunked_token_losses
 from keras_paligemma.layers.linear import vocabulary_logits
 from keras_paligemma.layers.response_crossentropy import token_losses
@@ -119,3 +120,10 @@ def test_tokens_outside_the_loss_are_zero_and_unscored():
     outside = ~some_mask()
     assert not outputs[outside].any() and not to_hidden[outside].any()
     assert (outputs[some_mask()][:, 0] > 0).all()
+
+
+def test_a_chunk_is_as_many_logits_whatever_the_vocabulary():
+    assert chunk_size(257_152) == 64
+    assert chunk_size(2 * 257_152) == 32
+    assert chunk_size(2_560) == 64 * 257_152 // 2_560
+    assert chunk_size(10**9) == 1

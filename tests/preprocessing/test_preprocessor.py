@@ -67,6 +67,18 @@ def test_shapes_and_dtypes(preprocessor, examples):
     )
 
 
+def test_tokens_are_counted_as_they_are_packed(preprocessor, examples):
+    x, _, _ = preprocessor(examples)
+    counts = preprocessor.num_tokens(examples)
+    assert counts == x["padding_mask"].sum(axis=1).tolist()
+    # Before any is cut.
+    examples["responses"] = ["A cat" * 20, ""]
+    longest, shortest = preprocessor.num_tokens(examples)
+    response = preprocessor.tokenizer("Ein Sofa")
+    assert longest > LENGTH
+    assert shortest == counts[1] - len(response)
+
+
 def test_batch_equals_each_alone(preprocessor, examples):
     batch = preprocessor(examples)
     for index in range(2):

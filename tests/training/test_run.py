@@ -180,3 +180,23 @@ def test_the_command_trains_by_a_recipe(folder, tmp_path, capsys):
     assert main(arguments) == 0
     assert main([*arguments, "--seed", "1"]) == 2
     assert "seed is 0 there and 1 here" in capsys.readouterr().err
+
+
+def test_the_command_trains_on_the_synthetic_world(folder, tmp_path, capsys):
+    words = ["train", "--preset", str(folder / "preset"), "--synthetic", "3"]
+    words += ["--recipe", "tiny_stage_1", "--image-size", "70"]
+    words += ["--batch-size", "8", "--examples", "48", "--text-length", "512"]
+    words += ["--samples", "2", "--readers", "1", "--length-window", "2"]
+    assert main([*words, "--workdir", str(tmp_path / "run")]) == 0
+    assert "tiny stage 1, trained" in capsys.readouterr().out
+    log = (tmp_path / "run/log.jsonl").read_text().splitlines()
+    assert np.isfinite(json.loads(log[-1])["loss"])
+    assert (tmp_path / "run/model/config.json").is_file()
+
+
+def test_the_synthetic_world_needs_a_recipe_of_tasks(folder, capsys):
+    words = ["train", "--preset", str(folder / "preset"), "--synthetic", "3"]
+    words += ["--recipe", "textcaps", "--workdir", str(folder / "none")]
+    assert main(words) == 2
+    assert "tiny_stage_1" in capsys.readouterr().err
+    assert not (folder / "none").exists()

@@ -4,6 +4,8 @@ from keras_paligemma.data.synthetic.captions import write_caption
 from keras_paligemma.data.synthetic.colours import COLOURS
 from keras_paligemma.data.synthetic.language_tables import LANGUAGES
 from keras_paligemma.data.synthetic.language_tables import QUESTION_KINDS
+from keras_paligemma.data.synthetic.mixture import TRAINED_LANGUAGES
+from keras_paligemma.data.synthetic.mixture import synthetic_mixture
 from keras_paligemma.data.synthetic.questions import answer_question
 from keras_paligemma.data.synthetic.questions import is_valid_question
 from keras_paligemma.data.synthetic.records import SyntheticRecord
@@ -21,6 +23,7 @@ __all__ = [
     "LANGUAGES",
     "QUESTION_KINDS",
     "SCRIPTS",
+    "TRAINED_LANGUAGES",
     "PlacedObject",
     "PlacedWord",
     "Scene",
@@ -29,5 +32,6 @@ __all__ = [
     "SyntheticWorld",
     "answer_question",
     "is_valid_question",
+    "synthetic_mixture",
     "write_caption",
 ]

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from keras_paligemma.layers.chunked_crossentropy import CHUNK_TOKENS
+from keras_paligemma.layers.chunked_crossentropy import chunk_size
 from keras_paligemma.training.memory.activations import block_activations
 from keras_paligemma.training.memory.settings import MemorySettings
 from keras_paligemma.training.memory.variables import variable_groups
@@ -210,7 +210,7 @@ def _loss(arguments, settings, groups):
     if not settings.chunked_loss:
         return working + FULL_LOGITS * 4 * tokens * vocabulary
     # Logits of a chunk and their gradient, and the sum of the gradients.
-    working += 3 * 4 * min(CHUNK_TOKENS, tokens) * vocabulary
+    working += 3 * 4 * min(chunk_size(vocabulary), tokens) * vocabulary
     if groups["embedding"].is_trained:
         working += 4 * vocabulary * dim
     return working

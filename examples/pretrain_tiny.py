@@ -1,0 +1,131 @@
+"""Trains the tiny PaliGemma from nothing to its three presets.
+
+    python examples/pretrain_tiny.py --workdir runs/tiny
+
+Stage 0: a vocabulary, a SigLIP and a Gemma on the synthetic world, assembled
+by `from_unimodal`. Stage 1: all seven tasks at 112 px. Stage 2: reweighted, at
+224 px. Stage 3: the mix. Every stage is a `Stage` and an ordinary `fit`;
+started again with the same words, the run goes on where it stood. On two CPU
+cores PyTorch is the fastest backend for it: `KERAS_BACKEND=torch`.
+"""
+
+import argparse
+import pathlib
+
+import keras
+
+from examples.tiny_unimodal import make_unimodal
+from keras_paligemma import PaliGemmaBackbone
+from keras_paligemma import PaliGemmaCausalLM
+from keras_paligemma import PaliGemmaCausalLMPreprocessor
+from keras_paligemma import PaliGemmaImageConverter
+from keras_paligemma.data import ReaderProcesses
+from keras_paligemma.data.synthetic import TRAINED_LANGUAGES
+from keras_paligemma.data.synthetic import SyntheticWorld
+from keras_paligemma.data.synthetic import synthetic_mixture
+from keras_paligemma.tasks.mask_vqvae import load_mask_codec
+from keras_paligemma.training import tiny_stages
+from keras_paligemma.training import train
+
+# The names of the stages' last models within the package.
+SHIPPED = {
+    "stage_1": "pali_gemma_tiny_112",
+    "stage_2": "pali_gemma_tiny_224",
+    "mix": "pali_gemma_tiny_mix_224",
+}
+
+
+def assemble(workdir, scale, seed, dtype):
+    """Stage 0; returns the path of the assembled preset."""
+    path = workdir / "stage_0" / "model"
+    if (path / "config.json").exists():
+        return path
+    tokenizer, siglip, gemma = make_unimodal(
+        workdir / "stage_0",
+        SyntheticWorld(112, seed=seed, languages=TRAINED_LANGUAGES),
+        steps=max(2, round(600 * scale)),
+        texts=max(2_000, round(20_000 * scale)),
+        epochs=max(1, round(4 * scale)),
+        dtype=dtype,
+    )
+    backbone = PaliGemmaBackbone.from_unimodal(
+        str(siglip), str(gemma), seed=seed
+    )
+    preprocessor = PaliGemmaCausalLMPreprocessor(
+        tokenizer, PaliGemmaImageConverter(image_size=(112, 112))
+    )
+    model = PaliGemmaCausalLM(backbone=backbone, preprocessor=preprocessor)
+    model.save_to_preset(str(path))
+    return path
+
+
+def run_stage(stage, preset, workdir, readers, seed, length_window=4):
+    """One stage; returns the path of the model that it ends with."""
+    model = PaliGemmaCausalLM.from_preset(
+        str(preset), **stage.model_arguments()
+    )
+    mixture = synthetic_mixture(
+        stage.mixture, stage.image_size, seed, load_mask_codec()
+    )
+    samples = mixture.batch(10**6, 8)
+    with ReaderProcesses(mixture, readers) as source:
+        train(
+            model,
+            stage,
+            source,
+            workdir,
+            samples=samples,
+            log_every=20,
+            length_window=length_window,
+            facts={"preset": str(preset), "seed": seed},
+        )
+    return workdir / "model"
+
+
+def ship(workdir, folder):
+    """Writes the models that go into the package, in float16.
+
+    Keras loads them in its own policy, float32 unless told otherwise.
+    """
+    for stage, name in SHIPPED.items():
+        model = PaliGemmaCausalLM.from_preset(
+            str(workdir / stage / "model"), dtype="float16"
+        )
+        model.save_to_preset(str(folder / name))
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--workdir", type=pathlib.Path, required=True)
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="on the number of examples"
+    )
+    parser.add_argument("--readers", type=int, default=1, help="processes")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--ship",
+        type=pathlib.Path,
+        metavar="FOLDER",
+        help="where the three presets go, in float16",
+    )
+    options = parser.parse_args(arguments)
+    keras.utils.set_random_seed(options.seed)
+    fast = keras.config.backend() == "torch"
+    dtype = "mixed_bfloat16" if fast else "float32"
+    preset = assemble(options.workdir, options.scale, options.seed, dtype)
+    for name, stage in tiny_stages(options.scale, dtype).items():
+        print(f"== {name}", flush=True)
+        preset = run_stage(
+            stage,
+            preset,
+            options.workdir / name,
+            options.readers,
+            options.seed,
+        )
+    if options.ship:
+        ship(options.workdir, options.ship)
+    print(f"{preset} is the mix")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""The stages of the tiny PaliGemma, trained on the synthetic world.
+
+The published order of things in small: stage 1 on all seven tasks, with the
+image encoder's own slow warm-up; stage 2 with more pixels, reweighted towards
+reading, boxes and masks, on the same infinite schedule; stage 3 a mix of the
+tasks, cooled down to zero. All numbers are this project's own.
+"""
+
+import dataclasses
+
+from keras_paligemma.training.rate_settings import RateSettings
+from keras_paligemma.training.rate_settings import in_examples
+from keras_paligemma.training.stages import EVERYTHING
+from keras_paligemma.training.stages import IMAGE_ENCODER
+from keras_paligemma.training.stages import Stage
+
+BATCH_SIZE = 64
+# Examples at full length.
+STAGE_1_EXAMPLES = 320_000
+STAGE_2_EXAMPLES = 64_000
+MIX_EXAMPLES = 32_000
+
+
+def tiny_stages(scale=1.0, dtype="float32"):
+    """Stages 1, 2 and the mix of the tiny PaliGemma.
+
+    Args:
+        scale: float. Multiplies the number of examples of each stage.
+        dtype: string. Keras dtype policy.
+
+    Returns:
+        dict of name to `Stage`: `"stage_1"`, `"stage_2"`, `"mix"`.
+
+    Example:
+
+    ```python
+    stage = tiny_stages(scale=0.1)["stage_1"]
+    stage.image_size, stage.total_steps()  # (112, 500)
+    ```
+    """
+
+    def scaled(examples):
+        return max(BATCH_SIZE, round(examples * scale))
+
+    # Short runs are not all warm-up.
+    steps = scaled(STAGE_1_EXAMPLES) / BATCH_SIZE
+    warmup = round(min(200, 0.1 * steps)) * BATCH_SIZE
+    slow = round(min(600, 0.3 * steps)) * BATCH_SIZE
+    curve = RateSettings(
+        "rsqrt",
+        peak=1.5e-3,
+        warmup=in_examples(warmup),
+        timescale=in_examples(3_000 * BATCH_SIZE),
+    )
+    # The shift lets the longer ramp end on the others' curve.
+    image_encoder = dataclasses.replace(
+        curve, warmup=in_examples(slow), shift=in_examples(slow - warmup)
+    )
+    stage_1 = Stage(
+        "tiny stage 1",
+        image_size=112,
+        text_length=192,
+        examples=scaled(STAGE_1_EXAMPLES),
+        mixture={
+            "caption": 3.0,
+            "ocr": 1.5,
+            "answer": 2.0,
+            "question": 1.0,
+            "detect": 3.0,
+            "segment": 2.0,
+            "grounded_caption": 2.0,
+        },
+        rates=((IMAGE_ENCODER, image_encoder), (EVERYTHING, curve)),
+        batch_size=BATCH_SIZE,
+        dtype=dtype,
+    )
+    stage_2 = stage_1.continued(
+        name="tiny stage 2",
+        image_size=224,
+        examples=scaled(STAGE_2_EXAMPLES),
+        mixture={
+            "caption": 2.0,
+            "ocr": 4.0,
+            "answer": 2.0,
+            "question": 1.0,
+            "detect": 3.0,
+            "segment": 3.0,
+            "grounded_caption": 1.5,
+        },
+    )
+    mix = stage_2.continued(
+        name="tiny mix",
+        examples=scaled(MIX_EXAMPLES),
+        mixture={
+            "caption": 3.0,
+            "ocr": 3.0,
+            "answer": 2.0,
+            "question": 1.0,
+            "detect": 2.0,
+            "segment": 2.0,
+            "grounded_caption": 1.0,
+        },
+    )
+    rates = [
+        (pattern, dataclasses.replace(rate, cooldown="100%"))
+        for pattern, rate in mix.rates
+    ]
+    mix = dataclasses.replace(mix, rates=rates)
+    return {"stage_1": stage_1, "stage_2": stage_2, "mix": mix}

@@ -1,0 +1,53 @@
+"""Reader processes give what the mixture itself gives."""
+
+import os
+
+import numpy as np
+import pytest
+
+from keras_paligemma.data import Mixture
+from keras_paligemma.data import ReaderProcesses
+from keras_paligemma.data import Record
+
+
+def make_mixture():
+    image = np.zeros((2, 2, 3), "uint8")
+    records = [Record((image + i,), "caption en", str(i)) for i in range(20)]
+    broken = Record(("no_such_file.png",), "caption en", "never")
+    return Mixture(
+        {"good": (records, 3.0), "bad": ([*records[:3], broken], 1.0)},
+        on_error="skip",
+    )
+
+
+def texts(batch):
+    return batch["prompts"], batch["responses"]
+
+
+def test_two_processes_give_the_same_batches_and_count_what_they_skip():
+    mixture, expected = make_mixture(), make_mixture()
+    before = os.environ.get("OMP_NUM_THREADS")
+    with ReaderProcesses(mixture, workers=2) as source:
+        assert os.environ.get("OMP_NUM_THREADS") == before
+        for start in (40, 0, 8):
+            batch, own = source.batch(start, 8), expected.batch(start, 8)
+            assert texts(batch) == texts(own)
+            np.testing.assert_array_equal(
+                np.array(batch["images"]), np.array(own["images"])
+            )
+        # Settings and counts are the mixture's.
+        assert source.examples_seen(8) == {"good": 6, "bad": 2}
+        assert source.describe() == mixture.describe()
+    assert mixture.problems.counts == expected.problems.counts != {}
+
+
+def test_an_error_of_a_process_is_raised_here():
+    records = [Record(("no_such_file.png",), "caption en", "never")]
+    with ReaderProcesses(Mixture({"bad": (records, 1.0)}), 1) as source:
+        with pytest.raises(ValueError, match="no_such_file.png"):
+            source.batch(0, 1)
+
+
+def test_there_must_be_a_process():
+    with pytest.raises(ValueError, match="workers=0"):
+        ReaderProcesses(make_mixture(), 0)
