@@ -97,6 +97,20 @@ def padded(rows, length):
     return array
 
 
+def grid_waves(side, width, longest=100.0):
+    """Sines and cosines of rows and columns, float `[side * side, width]`.
+
+    What a big image encoder learns of its positions from billions of images,
+    a small one is given to begin with (Chen et al., arXiv 2104.02057).
+    """
+    frequencies = longest ** -np.linspace(0, 1, width // 4)
+    angles = np.arange(side)[:, None] * frequencies
+    waves = np.concatenate([np.sin(angles), np.cos(angles)], 1)
+    rows = np.repeat(waves, side, axis=0)
+    columns = np.tile(waves, (side, 1))
+    return np.concatenate([rows, columns], 1)
+
+
 def warmed_up(peak, steps):
     """Cosine to zero, after a tenth of linear warm-up."""
     warmup = max(1, steps // 10)
@@ -132,6 +146,8 @@ def train_siglip(
         image_shape=(world.image_size, world.image_size, 3),
         dtype=dtype,
     )
+    (positions,) = (v for v in vision.weights if "position_embedding" in v.path)
+    positions.assign(grid_waves(world.image_size // 14, WIDTH))
     text = keras_hub.models.SigLIPTextEncoder(
         vocabulary_size=VOCABULARY_SIZE,
         embedding_dim=WIDTH,

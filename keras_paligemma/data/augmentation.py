@@ -38,8 +38,8 @@ class Augmentation:
             pieces are left out until it fits.
         measure: callable of a str that returns its length; characters by
             default. A tokenizer's count is the better one.
-        codec: object with `encode(crops)` or `None`. For records with masks;
-            without it these are neither cropped nor shuffled.
+        codec: object with `encode(crops)` or `None`. For records whose suffix
+            has masks; without it these are neither cropped nor shuffled.
 
     Example:
 
@@ -69,11 +69,11 @@ class Augmentation:
         """
         images = [to_rgb(image) for image in record.decoded().images]
         record = dataclasses.replace(record, images=tuple(images))
-        if self.area_min < 1:
+        if self.area_min < 1 and images:
             record = self._crop(record, rng)
         images = [self._alter(image, rng) for image in record.images]
         record = dataclasses.replace(record, images=tuple(images))
-        if self.shuffle_objects and self._can_write(record.objects):
+        if self.shuffle_objects and self._can_write(record):
             order = rng.permutation(len(record.objects))
             objects = tuple(record.objects[int(i)] for i in order)
             record = self._with_objects(record, objects)
@@ -89,7 +89,7 @@ class Augmentation:
         return image
 
     def _crop(self, record, rng):
-        if record.objects and not self._can_write(record.objects):
+        if _has_masks(record) and not self._can_write(record):
             return record
         for _ in range(_CROP_TRIALS):
             cropped = self._try_crop(record, draw_crop(rng, self.area_min))
@@ -111,27 +111,30 @@ class Augmentation:
             )
             if len(record.images) == 1:
                 crop = exact
-        if record.objects:
-            objects = move_objects(record.objects, crop, pixels)
-            if objects is None:
-                return None
-            record = self._with_objects(record, objects)
-        else:
-            texts = [move_text(t, crop) for t in (record.prefix, record.suffix)]
-            if None in texts:
-                return None
-            record = dataclasses.replace(
-                record, prefix=texts[0], suffix=texts[1]
-            )
-        return dataclasses.replace(record, images=tuple(images))
+        objects = move_objects(record.objects, crop, pixels)
+        prefix = move_text(record.prefix, crop)
+        if objects is None or prefix is None:
+            return None
+        record = dataclasses.replace(
+            record, images=tuple(images), prefix=prefix
+        )
+        if self._can_write(record):
+            return self._with_objects(record, objects)
+        suffix = move_text(record.suffix, crop)
+        if suffix is None:
+            return None
+        return dataclasses.replace(record, objects=objects, suffix=suffix)
 
-    def _can_write(self, objects):
-        masked = any(thing.mask is not None for thing in objects)
-        return bool(objects) and (self.codec is not None or not masked)
+    def _can_write(self, record):
+        """Whether the suffix is made of the objects, and can be made anew."""
+        if _has_masks(record):
+            known = [thing.mask is not None for thing in record.objects]
+            return self.codec is not None and bool(known) and all(known)
+        return bool(record.objects) and "<loc" in record.suffix
 
     def _with_objects(self, record, objects):
-        masked = any(thing.mask is not None for thing in objects)
-        suffix = write_things(objects, self.codec if masked else None)
+        codec = self.codec if _has_masks(record) else None
+        suffix = write_things(objects, codec)
         return dataclasses.replace(record, objects=objects, suffix=suffix)
 
     def _skip_snippets(self, record, rng):
@@ -140,6 +143,10 @@ class Augmentation:
         )
         suffix = OCR().suffix(kept)
         return dataclasses.replace(record, snippets=kept, suffix=suffix)
+
+
+def _has_masks(record):
+    return "<seg" in record.suffix
 
 
 def skip_snippets(snippets, rng, max_length, measure=len):

@@ -2,12 +2,25 @@
 
 import io
 import os
+import struct
+import zlib
 
 import numpy as np
 from PIL import Image
 from PIL import ImageOps
 
-_UNREADABLE = (OSError, SyntaxError, EOFError, ValueError)
+# Broken files make Pillow's decoders raise nearly anything.
+_UNREADABLE = (
+    OSError,
+    SyntaxError,
+    EOFError,
+    ValueError,
+    RuntimeError,
+    LookupError,
+    TypeError,
+    struct.error,
+    zlib.error,
+)
 
 
 class UnreadableImageError(ValueError):
@@ -79,7 +92,9 @@ def decode_image(image, location=None, name=None):
         array = np.asarray(image)
     except (*_UNREADABLE, Image.DecompressionBombError) as error:
         raise _unreadable(name, location, error) from error
-    if array.ndim not in (2, 3) or array.dtype.kind not in "uif":
+    channels = array.shape[-1] if array.ndim == 3 else 1
+    wrong = array.ndim not in (2, 3) or array.dtype.kind not in "uif"
+    if wrong or not array.size or channels > 4:
         raise _unreadable(
             name,
             location,
@@ -87,6 +102,8 @@ def decode_image(image, location=None, name=None):
             "`PIL.Image` or an array [height, width, 3]; received "
             f"{type(image).__name__} of shape {array.shape}",
         )
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise _unreadable(name, location, "it has values that are not finite")
     return array
 
 

@@ -71,7 +71,7 @@ class Mixture:
         self._set_weights({n: s.weight for n, s in self.sources.items()})
 
     def _set_weights(self, weights):
-        self.weights = dict(weights)
+        self.weights = {n: float(weight) for n, weight in weights.items()}
         self._names = tuple(self.weights)
         self._integers = integer_weights(list(self.weights.values()))
 

@@ -3,6 +3,7 @@
 import concurrent.futures
 import multiprocessing
 import os
+import threading
 
 # Of a reader process: the mixture it reads.
 _read = {}
@@ -85,6 +86,13 @@ class ReaderProcesses:
 
 def _begin(mixture):
     _read["mixture"] = mixture
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent():
+    """A training that is killed cannot say goodbye to its readers."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def _nothing():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import numbers
 from collections.abc import Sequence
 
 
@@ -52,7 +53,7 @@ class Source:
 
 def check_weight(name, weight):
     """Raises `ValueError` unless a weight is a positive number."""
-    good = isinstance(weight, (int, float)) and not isinstance(weight, bool)
+    good = isinstance(weight, numbers.Real) and not isinstance(weight, bool)
     if not good or not math.isfinite(weight) or weight <= 0:
         raise ValueError(
             f"The weight of the source {name!r} must be a positive number. "

@@ -61,7 +61,7 @@ def read_frames(path, num_frames, stride=1, start=0):
                     frames.append(frame.to_image())
                 if len(frames) == num_frames:
                     break
-    except (OSError, ValueError) as error:  # PyAV's errors are of these
+    except (OSError, ValueError, av.FFmpegError) as error:
         raise UnreadableImageError(
             f"The video {name!r} cannot be read: {error}."
         ) from error

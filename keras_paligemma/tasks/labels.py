@@ -3,6 +3,7 @@
 import re
 
 SEPARATOR = " ; "
+_PIECES_BLANK = "\u2581"  # what stands for a blank in SentencePiece's pieces
 _TOKEN_LIKE = re.compile(r"<(?:loc|seg)\d*>?|<(?:eos|bos|pad)>")
 
 
@@ -11,7 +12,8 @@ def check_label(label):
 
     Raises:
         ValueError: If it has blanks around it, a line break, a location,
-            segmentation or special token, or a semicolon that stands alone.
+            segmentation or special token, a semicolon that stands alone, or
+            the sign that tokenizers write for a blank.
     """
     fault = None
     if not isinstance(label, str):
@@ -24,6 +26,8 @@ def check_label(label):
         fault = "looks like a token of the vocabulary"
     elif SEPARATOR in f" {label} ":
         fault = "has a semicolon that stands alone, which separates things"
+    elif _PIECES_BLANK in label:
+        fault = f"has {_PIECES_BLANK!r}, which the tokenizer takes for a blank"
     if fault:
         raise ValueError(
             "A label must be one line of text without blanks around it, "

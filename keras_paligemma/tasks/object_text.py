@@ -165,12 +165,22 @@ def _read_unlocated(text, position, alone, problems):
 
 def _compare(objects, things, problems):
     """Reports repeated objects and labels that should not be there."""
+
+    def is_faulty(label):
+        try:
+            check_label(label)
+        except ValueError:
+            return True
+        return False
+
     labelled = things is not None or any(item[0].label for item in objects)
     seen = set()
     for thing, whole, run in objects:
         if thing in seen:
             problems.append(Problem("repeated", whole, run.start()))
         seen.add(thing)
+        if is_faulty(thing.label):
+            problems.append(Problem("faulty_label", thing.label, run.start()))
         if not thing.label:
             if labelled:
                 problems.append(Problem("missing_label", whole, run.start()))

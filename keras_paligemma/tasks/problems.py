@@ -19,6 +19,10 @@ PROBLEM_KINDS = {
     "missing_separator": "no ' ; ' before the next box, which is kept",
     "trailing_separator": "a ' ; ' with nothing behind it, left out",
     "missing_label": "a box without a label, kept",
+    "faulty_label": (
+        "a label with a line break or with what is nearly a token, which no "
+        "answer to learn would have, kept"
+    ),
     "repeated": "the same box with the same label once more, kept",
     "not_asked_for": "a label that was not asked for, kept",
 }

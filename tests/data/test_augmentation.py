@@ -1,3 +1,4 @@
+import dataclasses
 import io
 
 import numpy as np
@@ -16,6 +17,8 @@ from keras_paligemma.data.scene_object import SceneObject
 from keras_paligemma.data.scene_object import write_things
 from keras_paligemma.tasks.box import Box
 from keras_paligemma.tasks.detect import Detect
+from keras_paligemma.tasks.grounded_caption import GroundedCaption
+from keras_paligemma.tasks.mask_crops import mask_edges
 
 
 def rng(seed=0):
@@ -165,6 +168,56 @@ def test_the_boxes_of_a_grounded_caption_move():
         (columns.max() + 1) / width,
     )
     np.testing.assert_allclose(moved.yxyx, expected, atol=2 / 1023)
+
+
+@pytest.mark.parametrize("codec", [None, Codec()])
+def test_what_is_written_does_not_depend_on_what_else_is_known(codec):
+    # The synthetic world knows the masks of things in all of its records.
+    augment = Augmentation(area_min=0.7, jpeg_probability=0, codec=codec)
+    masked = rectangle_record()
+    red = masked.objects[0]
+    detect = dataclasses.replace(masked, suffix=write_things(masked.objects))
+    region = dataclasses.replace(
+        masked,
+        prefix=GroundedCaption().prefix(red.box),
+        suffix="a red thing",
+        objects=(red,),
+    )
+    orders, sizes = set(), set()
+    for seed in range(20):
+        result = augment(detect, rng(seed))
+        found = Detect().parse(result.suffix)
+        assert not found.problems
+        for box, thing in zip(found.boxes, result.objects, strict=True):
+            assert box.label == thing.box.label
+            np.testing.assert_allclose(
+                box.yxyx, thing.box.yxyx, atol=0.51 / 1023
+            )
+        orders.add(tuple(box.label for box in found.boxes))
+        sizes.add(result.images[0].size)
+        result = augment(region, rng(seed))
+        assert result.suffix == "a red thing"
+        box = GroundedCaption().read_prefix(result.prefix)["box"]
+        truth = (np.asarray(result.images[0]) == (255, 0, 0)).all(-1)
+        np.testing.assert_allclose(box.yxyx, mask_edges(truth), atol=2 / 1023)
+        np.testing.assert_array_equal(result.objects[0].mask, truth)
+    assert orders == {("red", "blue"), ("blue", "red")}
+    assert len(sizes) > 10
+
+
+def test_a_record_of_which_some_masks_are_missing_is_left_alone():
+    record = rectangle_record()
+    bare = dataclasses.replace(record.objects[1], mask=None)
+    record = dataclasses.replace(record, objects=(record.objects[0], bare))
+    augment = Augmentation(area_min=0.7, jpeg_probability=0, codec=Codec())
+    result = augment(record, rng(1))
+    assert result.suffix == record.suffix
+    assert result.images[0].size == (120, 100)
+
+
+def test_a_record_without_an_image():
+    record = Record((), "answer en how many?", "2")
+    assert Augmentation()(record, rng()) == record
 
 
 def test_snippets_are_left_out_until_they_fit():

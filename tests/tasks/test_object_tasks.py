@@ -98,6 +98,18 @@ def test_masks_come_back(masks):
         (f"{BOX} cat{OTHER} dog", ["cat", "dog"], ["missing_separator"]),
         (f"{BOX} cat;{OTHER} dog", ["cat", "dog"], ["missing_separator"]),
         (f"{BOX} cat<eos> and more", ["cat"], ["extra_text"]),
+        # labels that no answer to learn would have
+        (
+            f"{BOX} cat\ndog",
+            ["cat\ndog"],
+            ["faulty_label", "not_asked_for"],
+        ),
+        (
+            f"{BOX} cat<loc1024>",
+            ["cat<loc1024>"],
+            ["faulty_label", "not_asked_for"],
+        ),
+        (f"{BOX}<pad>", ["<pad>"], ["faulty_label", "not_asked_for"]),
     ],
 )
 def test_boxes_are_read_or_reported(text, labels, kinds):
@@ -152,6 +164,24 @@ def test_no_text_makes_parsing_fail(fragments):
             written = task.suffix(getattr(found, "masks", found.boxes))
             again = task.parse(written, things="cat")
             assert again.boxes == found.boxes
+
+
+FRAGMENTS = st.one_of(
+    st.sampled_from([BOX, OTHER, CODES, " ; ", " cat", ";", "<loc1024>"]),
+    st.sampled_from(
+        ["\n", "<pad>", "<eos>", "<loc", "<seg128>", "\u2581", " "]
+    ),
+    st.text(max_size=3),
+)
+
+
+@given(st.lists(FRAGMENTS, max_size=8).map("".join))
+def test_what_is_read_without_a_problem_can_be_written(text):
+    for task in (Detect(), Segment()):
+        found = task.parse(text)
+        if not found.problems:
+            things = found.boxes if task.name == "detect" else found.masks
+            assert task.parse(task.suffix(things)) == found
 
 
 def test_where_a_problem_is():

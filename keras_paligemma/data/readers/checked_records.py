@@ -13,7 +13,8 @@ class CheckedRecords(Sequence):
         make: callable of an entry that returns a `Record`, or raises
             `DataError`.
         name: str. What errors call the data set.
-        on_error: `"raise"` or `"skip"`.
+        on_error: `"raise"`, `"skip"`, or `Problems` that were counted
+            already.
         check: callable of an entry that raises `DataError` for a faulty one,
             cheaper than `make`; `make` by default.
 
@@ -22,7 +23,8 @@ class CheckedRecords(Sequence):
     """
 
     def __init__(self, entries, make, name, on_error="raise", check=None):
-        self.problems = Problems(on_error)
+        known = isinstance(on_error, Problems)
+        self.problems = on_error if known else Problems(on_error)
         self._make = make
         check = check or make
         self._entries = [e for e in entries if self.problems.guard(check, e)[0]]

@@ -2,14 +2,18 @@
 
 import collections
 import functools
+import math
 import os
 
 from keras_paligemma.data.languages import check_language
 from keras_paligemma.data.problems import DataError
+from keras_paligemma.data.problems import Problems
 from keras_paligemma.data.readers.checked_records import CheckedRecords
 from keras_paligemma.data.readers.image_paths import resolve_image
 from keras_paligemma.data.readers.json_files import load_json
 from keras_paligemma.data.readers.json_files import require
+from keras_paligemma.data.readers.json_files import require_id
+from keras_paligemma.data.readers.json_files import require_text
 from keras_paligemma.data.record import Record
 from keras_paligemma.data.scene_object import SceneObject
 from keras_paligemma.data.scene_object import write_things
@@ -47,7 +51,7 @@ def read_coco_captions(path, image_root, language="en", on_error="raise"):
     def make(entry):
         image, annotations, location = entry
         captions = tuple(
-            require(a, "caption", _locate(path, a)).strip() for a in annotations
+            require_text(a, "caption", _locate(path, a)) for a in annotations
         )
         return Record(
             images=(_image(image, image_root, location),),
@@ -58,8 +62,10 @@ def read_coco_captions(path, image_root, language="en", on_error="raise"):
             choices=captions if len(captions) > 1 else (),
         )
 
-    entries = _entries(load_json(path, ("images", "annotations")), path)
-    return CheckedRecords(entries, make, os.fspath(path), on_error)
+    problems = Problems(on_error)
+    data = load_json(path, ("images", "annotations"))
+    entries = _entries(data, path, problems)
+    return CheckedRecords(entries, make, os.fspath(path), problems)
 
 
 def read_coco_detection(path, image_root, on_error="raise"):
@@ -105,18 +111,22 @@ def read_coco_instances(path, image_root, codec, on_error="raise"):
 def _read_instances(path, image_root, on_error, codec):
     data = load_json(path, ("images", "annotations", "categories"))
     names = {
-        require(c, "id", path): require(c, "name", path)
+        require_id(c, "id", path): require_text(c, "name", path)
         for c in data["categories"]
     }
+    problems = Problems(on_error)
     task = Detect() if codec is None else Segment()
 
     def make(entry, check_only=False):
         image, annotations, location = entry
-        size = tuple(require(image, k, location) for k in ("height", "width"))
+        size = _size(image, location)
         boxes = [_box(a, names, size, _locate(path, a)) for a in annotations]
         suffix, objects = "", ()
         try:
             prefix = task.prefix(list(dict.fromkeys(b.label for b in boxes)))
+            if check_only and codec is not None:
+                for annotation in annotations:
+                    _check_mask(annotation, size, _locate(path, annotation))
             if not check_only:
                 masks = [
                     None if codec is None else _mask(a, size, _locate(path, a))
@@ -139,35 +149,58 @@ def _read_instances(path, image_root, on_error, codec):
 
     entries = [
         (image, kept, location)
-        for image, annotations, location in _entries(data, path)
+        for image, annotations, location in _entries(data, path, problems)
         if (kept := [a for a in annotations if not a.get("iscrowd")])
     ]
     check = functools.partial(make, check_only=True)
-    return CheckedRecords(entries, make, os.fspath(path), on_error, check)
+    return CheckedRecords(entries, make, os.fspath(path), problems, check)
 
 
-def _entries(data, path):
+def _entries(data, path, problems):
     """Triples: an image, its annotations, and its location."""
+    name = os.fspath(path)
+    images = {}
+    for image in data["images"]:
+        good, key = problems.guard(require_id, image, "id", f"{name}:images")
+        if good:
+            images[key] = image
     by_image = collections.defaultdict(list)
     for annotation in data["annotations"]:
-        by_image[annotation.get("image_id")].append(annotation)
-    known = {image.get("id") for image in data["images"]}
-    lost = [key for key in by_image if key not in known]
-    if lost:
-        place = _locate(path, by_image[lost[0]][0])
-        raise ValueError(
+        place = _locate(path, annotation)
+        good, key = problems.guard(require_id, annotation, "image_id", place)
+        if not good:
+            continue
+        if key in images:
+            by_image[key].append(annotation)
+            continue
+        problems.report(
+            "missing field",
             f"{place}: an annotation must name one of the images. Received: "
-            f"image_id={lost[0]!r}."
+            f"image_id={key!r}.",
         )
     return [
-        (image, by_image[image["id"]], f"{os.fspath(path)}:image {image['id']}")
-        for image in data["images"]
-        if by_image.get(image.get("id"))
+        (image, by_image[key], f"{name}:image {key}")
+        for key, image in images.items()
+        if by_image.get(key)
     ]
 
 
 def _locate(path, annotation):
-    return f"{os.fspath(path)}:annotation {annotation.get('id')}"
+    known = isinstance(annotation, dict)
+    number = annotation.get("id") if known else "without an id"
+    return f"{os.fspath(path)}:annotation {number}"
+
+
+def _size(image, location):
+    """Height and width of an image."""
+    size = tuple(require(image, k, location) for k in ("height", "width"))
+    if not all(isinstance(side, int) and side > 0 for side in size):
+        raise DataError(
+            "wrong field",
+            f"{location}: the height and the width of an image must be whole "
+            f"numbers above 0. Received: {size!r:.80}.",
+        )
+    return size
 
 
 def _image(image, image_root, location):
@@ -176,7 +209,7 @@ def _image(image, image_root, location):
 
 
 def _box(annotation, names, size, location):
-    label = names.get(require(annotation, "category_id", location))
+    label = names.get(require_id(annotation, "category_id", location))
     if label is None:
         raise DataError(
             "missing field",
@@ -209,6 +242,35 @@ def _is_inside(box, height, width):
         and x + box_width <= width + _TOLERANCE
         and y + box_height <= height + _TOLERANCE
     )
+
+
+def _check_mask(annotation, size, location):
+    """Finds what is wrong with a mask without drawing it, polygons at least.
+
+    That of a polygon nothing is left on the image's pixels only shows when it
+    is drawn, for each record that is asked for.
+    """
+    segmentation = require(annotation, "segmentation", location)
+    if not isinstance(segmentation, list):
+        _mask(annotation, size, location)
+        return
+    good = bool(segmentation) and all(
+        isinstance(polygon, list)
+        and len(polygon) >= 6
+        and len(polygon) % 2 == 0
+        and all(
+            isinstance(value, (int, float)) and math.isfinite(value)
+            for value in polygon
+        )
+        for polygon in segmentation
+    )
+    if not good:
+        raise DataError(
+            "faulty mask",
+            f"{location}: the polygons of a mask must be lists [x0, y0, x1, "
+            "y1, x2, y2, ...] of at least three points. Received: "
+            f"{segmentation!r:.80}.",
+        )
 
 
 def _mask(annotation, size, location):

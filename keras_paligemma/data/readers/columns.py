@@ -1,6 +1,7 @@
 """Data sets with named columns: Hugging Face `datasets`, TFDS."""
 
 import re
+from collections.abc import Mapping
 from collections.abc import Sequence
 
 import numpy as np
@@ -34,6 +35,17 @@ class ColumnRecords(Sequence):
     def __init__(
         self, dataset, prefix, suffix, image="image", task=None, source=None
     ):
+        lacking = [
+            method
+            for method in ("__len__", "__getitem__")
+            if not hasattr(dataset, method)
+        ]
+        if lacking:
+            raise ValueError(
+                "The data set must be a sequence of rows, with `len` and "
+                f"`[i]`. Received: {type(dataset).__name__}, without "
+                f"{lacking}. Load it as a whole, not as a stream."
+            )
         if len(dataset) == 0:
             raise ValueError(
                 "The data set must have examples. Received: an empty "
@@ -138,16 +150,39 @@ def read_columns(dataset, prefix, suffix, **kwargs):
 
 def _fill(template, row, location):
     """The text of a template; a tuple of texts for a column of lists."""
+
+    def read(match):
+        value = _value(row, match.group(1), location)
+        try:
+            return _as_text(value)
+        except UnicodeDecodeError as error:
+            raise DataError(
+                "wrong field",
+                f"{location}: the column {match.group(1)!r} must hold UTF-8: "
+                f"{error}.",
+            ) from error
+
+    def read_one(match):
+        text = read(match)
+        if isinstance(text, str):
+            return text
+        raise DataError(
+            "wrong field",
+            f"{location}: a column within {template!r} must hold one text. "
+            f"Received: {match.group(1)}={text!r:.80}.",
+        )
+
     whole = _FIELD.fullmatch(template)
-    if whole:
-        return _as_text(_value(row, whole.group(1), location))
-    return _FIELD.sub(
-        lambda match: str(_as_text(_value(row, match.group(1), location))),
-        template,
-    )
+    return read(whole) if whole else _FIELD.sub(read_one, template)
 
 
 def _value(row, column, location):
+    if not isinstance(row, Mapping):
+        raise DataError(
+            "wrong field",
+            f"{location}: a row must be a dict by column. Received: "
+            f"{type(row).__name__}.",
+        )
     value = row.get(column)
     if value is None:
         raise DataError(

@@ -1,5 +1,6 @@
 """From what a record calls its image to a file that may be opened."""
 
+import http.client
 import os
 import re
 import urllib.request
@@ -72,10 +73,14 @@ class ImageAddress:
         self.url = url
 
     def __call__(self):
-        with urllib.request.urlopen(
-            self.url, timeout=_TIMEOUT_SECONDS
-        ) as response:
-            data = response.read(_MAX_BYTES + 1)
+        try:
+            with urllib.request.urlopen(
+                self.url, timeout=_TIMEOUT_SECONDS
+            ) as response:
+                data = response.read(_MAX_BYTES + 1)
+        except http.client.HTTPException as error:
+            # A bad address or a server that breaks off: no `OSError`.
+            raise OSError(f"it cannot be fetched ({error!r})") from error
         if len(data) > _MAX_BYTES:
             raise ValueError(f"it is larger than {_MAX_BYTES:,} bytes")
         return data

@@ -23,7 +23,7 @@ def load_json(path, keys):
     try:
         with open(name, encoding="utf-8") as file:
             data = json.load(file)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{name}: the file is no JSON: {error}.") from error
     missing = [
         key
@@ -39,8 +39,46 @@ def load_json(path, keys):
     return data
 
 
+def require_text(fields, key, location):
+    """The text of a field, without blanks around it.
+
+    Raises:
+        DataError: If there is none, or nothing in it.
+    """
+    value = require(fields, key, location)
+    if not isinstance(value, str) or not value.strip():
+        raise DataError(
+            "wrong field",
+            f"{location}: the field {key!r} must be a text that is not empty. "
+            f"Received: {value!r:.80}.",
+        )
+    return value.strip()
+
+
+def require_id(fields, key, location):
+    """The id in a field: a number or a text.
+
+    Raises:
+        DataError: If there is none, or something else.
+    """
+    value = require(fields, key, location)
+    if not isinstance(value, (int, str)):
+        raise DataError(
+            "wrong field",
+            f"{location}: the field {key!r} must be a number or a text. "
+            f"Received: {value!r:.80}.",
+        )
+    return value
+
+
 def require(fields, key, location):
     """The value of a field; `DataError` if there is none."""
+    if not isinstance(fields, dict):
+        raise DataError(
+            "wrong field",
+            f"{location}: there must be an object with a field {key!r}. "
+            f"Received: {fields!r:.80}.",
+        )
     value = fields.get(key)
     if value is None:
         raise DataError(

@@ -91,7 +91,8 @@ class JSONLRecords(Sequence):
         location = f"{self.path}:{number}"
         try:
             fields = json.loads(line.decode("utf-8-sig"))
-        except ValueError as error:  # bad JSON, or no UTF-8
+        except (ValueError, RecursionError) as error:
+            # No JSON, no UTF-8, or brackets without end.
             raise DataError(
                 "bad JSON", f"{location}: the line is no JSON: {error}."
             ) from error
@@ -109,6 +110,12 @@ class JSONLRecords(Sequence):
                 f"{list(self.keys)}. Received: {sorted(fields)}, without "
                 f"{missing}.",
             )
+        task = self.task or fields.get("task")
+        if task is not None and not isinstance(task, str):
+            raise DataError(
+                "wrong field",
+                f"{location}: 'task' must be a text. Received: {task!r:.80}.",
+            )
         image, prefix, suffix = (fields[key] for key in self.keys)
         names = image if isinstance(image, list) else [image]
         choices = tuple(suffix) if isinstance(suffix, list) else ()
@@ -120,7 +127,7 @@ class JSONLRecords(Sequence):
             ),
             prefix=prefix,
             suffix=choices[0] if choices else suffix,
-            task=self.task or fields.get("task"),
+            task=task,
             source=self.source,
             location=location,
             choices=choices,

@@ -4,10 +4,13 @@ import os
 
 from keras_paligemma.data.languages import check_language
 from keras_paligemma.data.problems import DataError
+from keras_paligemma.data.problems import Problems
 from keras_paligemma.data.readers.checked_records import CheckedRecords
 from keras_paligemma.data.readers.image_paths import resolve_image
 from keras_paligemma.data.readers.json_files import load_json
 from keras_paligemma.data.readers.json_files import require
+from keras_paligemma.data.readers.json_files import require_id
+from keras_paligemma.data.readers.json_files import require_text
 from keras_paligemma.data.record import Record
 
 
@@ -47,15 +50,20 @@ def read_vqa(
     check_language(language, "language")
     path = os.fspath(questions)
     entries = load_json(questions, ("questions",))["questions"]
-    answers = {
-        answer.get("question_id"): answer
-        for answer in load_json(annotations, ("annotations",))["annotations"]
-    }
+    problems = Problems(on_error)
+    answers = {}
+    for answer in load_json(annotations, ("annotations",))["annotations"]:
+        good, key = problems.guard(
+            require_id, answer, "question_id", os.fspath(annotations)
+        )
+        if good:
+            answers[key] = answer
 
     def make(entry):
-        location = f"{path}:question {entry.get('question_id')}"
-        question = require(entry, "question", location)
-        answer = answers.get(require(entry, "question_id", location))
+        number = require_id(entry, "question_id", path)
+        location = f"{path}:question {number}"
+        question = require_text(entry, "question", location)
+        answer = answers.get(number)
         if answer is None:
             raise DataError(
                 "missing field",
@@ -65,17 +73,28 @@ def read_vqa(
         choices = ()
         if all_answers:
             found = require(answer, "answers", location)
-            choices = tuple(require(a, "answer", location) for a in found)
-        name = image_name.format(image_id=require(entry, "image_id", location))
+            if not isinstance(found, list):
+                found = [found]
+            choices = tuple(require_text(a, "answer", location) for a in found)
+        image_id = require_id(entry, "image_id", location)
+        try:
+            name = image_name.format(image_id=image_id)
+        except (ValueError, LookupError) as error:
+            raise DataError(
+                "wrong field",
+                f"{location}: the name of an image's file must follow from "
+                f"its id. Received: image_name={image_name!r}, image_id="
+                f"{image_id!r}: {error}.",
+            ) from error
         return Record(
             images=(resolve_image(name, os.fspath(image_root), location),),
             prefix=f"answer {language} {question}",
             suffix=choices[0]
             if choices
-            else require(answer, "multiple_choice_answer", location),
+            else require_text(answer, "multiple_choice_answer", location),
             task="answer",
             location=location,
             choices=choices,
         )
 
-    return CheckedRecords(entries, make, path, on_error)
+    return CheckedRecords(entries, make, path, problems)

@@ -126,9 +126,12 @@ def test_faulty_boxes(write, tmp_path, field, value, match):
 def test_a_faulty_mask_is_named(write, tmp_path, segmentation):
     data = copy.deepcopy(INSTANCES)
     data["annotations"][0]["segmentation"] = segmentation
-    records = read_coco_instances(write(data), tmp_path, CornerCodec())
+    path = write(data)
     with pytest.raises(ValueError, match="annotation 1: "):
-        records[0]
+        read_coco_instances(path, tmp_path, CornerCodec())
+    # It is found when the file is read, so that skipping counts it.
+    with pytest.raises(ValueError, match="'faulty mask': 1"):
+        read_coco_instances(path, tmp_path, CornerCodec(), on_error="skip")
 
 
 def test_a_file_of_another_form(write, tmp_path):
