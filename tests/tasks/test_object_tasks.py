@@ -193,7 +193,10 @@ def test_where_a_problem_is():
 
 @pytest.mark.parametrize(
     "label",
-    ["a ; b", ";", "; a", "a ;", " a", "a ", "a\nb", "<loc0001>", "x<seg001>"],
+    [
+        *("a ; b", ";", "; a", "a ;", " a", "a ", "a\nb"),
+        *("<loc0001>", "x<seg001>", "\u2581cat"),
+    ],
 )
 def test_labels_that_cannot_be_read_back(label):
     for write in (

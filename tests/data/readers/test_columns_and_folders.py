@@ -73,6 +73,34 @@ def test_hugging_face_images_are_decoded_late():
         read_columns(dataset, "caption en", "{label}")
 
 
+@pytest.mark.parametrize(
+    "row, prefix, match",
+    [
+        ({"question": ["a", "b"]}, "answer en {question}", "hold one text"),
+        ({"question": b"\xff"}, "answer en {question}", "must hold UTF-8"),
+        ({"question": "x"}, "answer xq {question}", "language='xq'"),
+        ({"question": ["a", "b"]}, "{question}", "a prefix must be one text"),
+        (None, "answer en {question}", "must be a dict by column"),
+    ],
+)
+def test_faulty_rows_are_named_or_replaced(row, prefix, match):
+    faulty = 5 if row is None else {**ROWS[0], **row}
+    records = read_columns([faulty], prefix, "{answer}", source="vqa")
+    with pytest.raises(ValueError, match=f"vqa:0: .*{match}"):
+        records[0]
+    good = {**ROWS[0], "question": "how many?"}
+    records = read_columns([faulty, good], prefix, "{answer}")
+    if "xq" not in prefix:
+        mixture = Mixture({"vqa": (records, 1.0)}, on_error="skip")
+        assert len(mixture.batch(0, 2)["prompts"]) == 2
+        assert sum(mixture.problems.counts.values()) >= 1
+
+
+def test_a_stream_is_refused():
+    with pytest.raises(ValueError, match="generator, without .*'__len__'"):
+        read_columns((row for row in ROWS), "caption en", "{answer}")
+
+
 def test_an_empty_data_set():
     with pytest.raises(ValueError, match="empty"):
         read_columns([], "caption en", "{text}")

@@ -1,4 +1,6 @@
+import http.client
 import json
+import urllib.error
 
 import pytest
 from PIL import Image
@@ -71,6 +73,11 @@ FAULTS = [
     ({**GOOD, "image": "https://a.b/1.png"}, "refused path", "allow_urls"),
     ({**GOOD, "image": "file:///1.png"}, "refused path", "allow_urls"),
     ({**GOOD, "prefix": "caption xq"}, "unknown language", "'xq'"),
+    ({**GOOD, "prefix": "caption EN"}, "unknown language", "'EN'"),
+    ({**GOOD, "prefix": "answer xq how many?"}, "unknown language", "'xq'"),
+    ({**GOOD, "prefix": "question xq 2"}, "unknown language", "'xq'"),
+    ({**GOOD, "task": 5}, "wrong field", "'task' must be a text"),
+    ("[" * 100_000, "bad JSON", "is no JSON"),
     (
         {
             **GOOD,
@@ -81,6 +88,61 @@ FAULTS = [
         "inside out",
     ),
 ]
+
+
+BOX = "<loc0000><loc0000><loc0100><loc0500>"
+FAULTY_BOXES = {
+    "detect cat": [
+        "<loc0000><loc0000><loc0100><loc1024> cat",
+        "<loc-012><loc0000><loc0100><loc0500> cat",
+        "<loc0000><loc0000><loc0100> cat",
+        f"{BOX} cat ; <loc0000><loc0000>",
+        f"{BOX} cat ; {BOX[:-1]}",
+        f"{BOX}<loc0000> cat",
+        "<loc0><loc0><loc100><loc500> cat",
+    ],
+    "segment cat": [
+        f"{BOX} cat",
+        f"{BOX}{'<seg001>' * 15} cat",
+        f"{BOX}{'<seg128>' * 16} cat",
+    ],
+    "caption <loc0900><loc0000><loc0100><loc0500>": ["a cat"],
+    "caption <loc0000><loc0000><loc0100><loc1024>": ["a cat"],
+    "caption <loc0000><loc0000><loc0100>": ["a cat"],
+}
+
+
+@pytest.mark.parametrize(
+    "prefix, suffix",
+    [(p, s) for p, suffixes in FAULTY_BOXES.items() for s in suffixes],
+)
+def test_boxes_are_checked_where_their_task_has_them(write, prefix, suffix):
+    fault = {**GOOD, "prefix": prefix, "suffix": suffix}
+    with pytest.raises(ValueError, match="train.jsonl:1: a box must") as error:
+        read_jsonl(write(fault))
+    assert error.value.reason == "faulty box"
+    records = read_jsonl(write(GOOD, fault), on_error="skip")
+    assert records.problems.counts == {"faulty box": 1}
+
+
+@pytest.mark.parametrize(
+    "prefix, suffix",
+    [
+        ("detect cat ; dog", f"{BOX} cat ; {BOX} cat ; {BOX} dog"),
+        ("detect cat", ""),
+        ("detect cat", f"{BOX} a cat; or a dog?"),
+        ("segment cat", f"{BOX}{'<seg001>' * 16} cat"),
+        ("segment", f"{BOX}{'<seg001>' * 16}"),
+        (f"caption {BOX}", "a cat"),
+        ("caption pt-BR", "um gato"),
+        ("answer if you can: which is left?", "cat"),
+        ("answer en which?", "cat"),
+        ("where is it?", "<loc0001><loc0002>"),
+    ],
+)
+def test_what_is_no_fault(write, prefix, suffix):
+    (record,) = read_jsonl(write({**GOOD, "prefix": prefix, "suffix": suffix}))
+    assert (record.prefix, record.suffix) == (prefix, suffix)
 
 
 @pytest.mark.parametrize("line, reason, match", FAULTS)
@@ -113,3 +175,25 @@ def test_urls_may_be_allowed(write):
     assert str(records[0].images[0]) == "'https://a.invalid/1.png'"
     with pytest.raises(ValueError, match="refused path|allow_urls"):
         read_jsonl(write({**GOOD, "image": "ftp://a/1.png"}), allow_urls=True)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        http.client.IncompleteRead(b"half"),
+        http.client.InvalidURL("a space"),
+        urllib.error.URLError("no route"),
+        TimeoutError("too slow"),
+    ],
+)
+def test_an_address_that_cannot_be_fetched_is_named(
+    write, monkeypatch, failure
+):
+    def fail(*args, **kwargs):
+        raise failure
+
+    monkeypatch.setattr("urllib.request.urlopen", fail)
+    address = {**GOOD, "image": "https://a.b/1.png"}
+    (record,) = read_jsonl(write(address), allow_urls=True)
+    with pytest.raises(ValueError, match="jsonl:1: the image 'https://a.b/1"):
+        record.raw()
