@@ -59,16 +59,18 @@ def assemble(workdir, scale, seed, dtype):
     return path
 
 
-def run_stage(stage, preset, workdir, readers, seed, length_window=4):
+def run_stage(stage, preset, workdir, options, length_window=4):
     """One stage; returns the path of the model that it ends with."""
     model = PaliGemmaCausalLM.from_preset(
         str(preset), **stage.model_arguments()
     )
     mixture = synthetic_mixture(
-        stage.mixture, stage.image_size, seed, load_mask_codec()
+        stage.mixture, stage.image_size, options.seed, load_mask_codec()
     )
-    samples = mixture.batch(10**6, 8)
-    with ReaderProcesses(mixture, readers) as source:
+    samples = None
+    if options.samples:
+        samples = mixture.batch(10**6, options.samples)
+    with ReaderProcesses(mixture, options.readers) as source:
         train(
             model,
             stage,
@@ -77,7 +79,7 @@ def run_stage(stage, preset, workdir, readers, seed, length_window=4):
             samples=samples,
             log_every=20,
             length_window=length_window,
-            facts={"preset": str(preset), "seed": seed},
+            facts={"preset": str(preset), "seed": options.seed},
         )
     return workdir / "model"
 
@@ -101,6 +103,9 @@ def main(arguments=None):
         "--scale", type=float, default=1.0, help="on the number of examples"
     )
     parser.add_argument("--readers", type=int, default=1, help="processes")
+    parser.add_argument(
+        "--samples", type=int, default=8, help="answers shown as it learns"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--ship",
@@ -115,13 +120,7 @@ def main(arguments=None):
     preset = assemble(options.workdir, options.scale, options.seed, dtype)
     for name, stage in tiny_stages(options.scale, dtype).items():
         print(f"== {name}", flush=True)
-        preset = run_stage(
-            stage,
-            preset,
-            options.workdir / name,
-            options.readers,
-            options.seed,
-        )
+        preset = run_stage(stage, preset, options.workdir / name, options)
     if options.ship:
         ship(options.workdir, options.ship)
     print(f"{preset} is the mix")

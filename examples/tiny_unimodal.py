@@ -23,6 +23,8 @@ TEXT_TASKS = ("caption", "ocr", "answer", "question")
 SIGLIP_LENGTH = 48
 GEMMA_LENGTH = 64
 WIDTH = 192
+SIGLIP_LAYERS = 6
+GEMMA_LAYERS = 4
 
 
 def world_texts(world, count):
@@ -128,8 +130,9 @@ class PairwiseSigmoid(keras.losses.Loss):
     """
 
     def call(self, y_true, y_pred):
-        yes = keras.ops.eye(*y_pred.shape, dtype=y_pred.dtype)
-        signs = 2.0 * yes - 1.0
+        rows = keras.ops.arange(keras.ops.shape(y_pred)[0])
+        yes = keras.ops.equal(rows[:, None], rows[None])
+        signs = 2.0 * keras.ops.cast(yes, y_pred.dtype) - 1.0
         return -keras.ops.sum(keras.ops.log_sigmoid(signs * y_pred), axis=-1)
 
 
@@ -140,7 +143,7 @@ def train_siglip(
     vision = keras_hub.models.SigLIPVisionEncoder(
         patch_size=14,
         hidden_dim=WIDTH,
-        num_layers=6,
+        num_layers=SIGLIP_LAYERS,
         num_heads=6,
         intermediate_dim=2 * WIDTH,
         image_shape=(world.image_size, world.image_size, 3),
@@ -177,7 +180,7 @@ def train_gemma(pairs, tokenizer, epochs, directory, dtype=None):
     """Next-token loss on the world's texts; saves a preset."""
     backbone = keras_hub.models.GemmaBackbone(
         vocabulary_size=VOCABULARY_SIZE,
-        num_layers=4,
+        num_layers=GEMMA_LAYERS,
         num_query_heads=6,
         num_key_value_heads=1,
         hidden_dim=WIDTH,

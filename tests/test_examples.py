@@ -2,10 +2,12 @@
 
 import functools
 
+import numpy as np
 import pytest
 
 from examples import finetune_photographs
 from examples import pretrain_tiny
+from examples import tiny_unimodal
 from examples import train_mask_vqvae
 from keras_paligemma import PaliGemmaCausalLM
 from keras_paligemma.tasks.mask_vqvae import load_mask_codec
@@ -37,8 +39,12 @@ def test_the_mask_codec_is_trained_and_saved(tmp_path, monkeypatch):
     assert (tmp_path / "codec.png").exists()
 
 
-def test_the_tiny_model_is_trained_from_nothing(tmp_path):
+def test_the_tiny_model_is_trained_from_nothing(tmp_path, monkeypatch):
+    # Fewer layers, which compile sooner.
+    monkeypatch.setattr(tiny_unimodal, "SIGLIP_LAYERS", 1)
+    monkeypatch.setattr(tiny_unimodal, "GEMMA_LAYERS", 1)
     words = ["--workdir", str(tmp_path / "run"), "--scale", "0.0002"]
+    words += ["--samples", "0"]
     pretrain_tiny.main([*words, "--ship", str(tmp_path / "shipped")])
     names = sorted(path.name for path in (tmp_path / "shipped").iterdir())
     assert names == sorted(pretrain_tiny.SHIPPED.values())
@@ -57,3 +63,21 @@ def test_photographs_and_captions_differ():
     assert all(image.dtype == "uint8" for image, _ in pairs)
     with pytest.raises(SystemExit):
         finetune_photographs.main(["--no-such-option"])
+
+
+def test_the_loss_of_pairs_is_siglips():
+    logits = np.array([[2.0, -1.0], [0.5, 3.0]], "float32")
+    signs = np.array([[1.0, -1.0], [-1.0, 1.0]])
+    expected = np.log1p(np.exp(-signs * logits)).sum(axis=1).mean()
+    loss = tiny_unimodal.PairwiseSigmoid()(np.zeros(2), logits)
+    assert float(loss) == pytest.approx(expected, rel=1e-5)
+
+
+def test_each_place_of_the_grid_has_its_own_waves():
+    waves = tiny_unimodal.grid_waves(8, 192)
+    assert waves.shape == (64, 192)
+    # Neighbours are alike, and all differ.
+    distance = np.linalg.norm(waves[:, None] - waves[None], axis=-1)
+    assert distance[0, 1] == pytest.approx(distance[0, 8])
+    assert distance[0, 1] < distance[0, 2] < distance[0, 4]
+    assert (distance + 9 * np.eye(64)).min() > 0.5

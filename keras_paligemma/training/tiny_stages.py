@@ -48,7 +48,7 @@ def tiny_stages(scale=1.0, dtype="float32"):
     slow = round(min(600, 0.3 * steps)) * BATCH_SIZE
     curve = RateSettings(
         "rsqrt",
-        peak=1.5e-3,
+        peak=1e-3,
         warmup=in_examples(warmup),
         timescale=in_examples(3_000 * BATCH_SIZE),
     )
