@@ -84,6 +84,12 @@ def add_limits(parser):
     limits.add_argument("--region", type=int, metavar="BITS", help="of 64")
     limits.add_argument("--regions", type=int, metavar="N", help="of 9")
     limits.add_argument(
+        "--frequencies",
+        type=float,
+        metavar="COSINE",
+        help="of the lowest frequencies, for soft pictures",
+    )
+    limits.add_argument(
         "--cosine", dest="embedding", type=float, help="of embeddings"
     )
 
@@ -98,7 +104,7 @@ def run(options):
             "`--address` is of a Ray cluster: give `--distributed` too. "
             f"Received: address={options.address}"
         )
-    names = ("whole", "region", "regions", "embedding")
+    names = ("whole", "region", "regions", "frequencies", "embedding")
     given = {name: getattr(options, name) for name in names}
     limits = Limits(**{k: v for k, v in given.items() if v is not None})
     embed = None

@@ -150,6 +150,7 @@ def search(num_hashes):
             generator.integers(0, 256, (count, 16, 32), "uint8"),
             generator.integers(0, 256, (count, 9, 8), "uint8"),
             np.ones((count, 10), bool),
+            generator.normal(size=(count, 63)).astype("float32"),
         )
 
     NearDuplicateIndex(draw(10)).search(draw(10))

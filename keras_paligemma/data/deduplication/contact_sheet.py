@@ -118,6 +118,7 @@ def _describe(match):
         "whole": "{:.0f} of 256 bits",
         "crop": "{:.0f} of 256 bits",
         "regions": "{:.0f} of 9 regions",
+        "frequencies": "1 - cosine {:.4f}",
         "embedding": "1 - cosine {:.4f}",
     }[match["measure"]].format(match["distance"])
     mirrored = ", mirrored" if match["mirrored"] else ""

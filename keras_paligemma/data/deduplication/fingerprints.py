@@ -4,6 +4,10 @@ All hashes of an image come from one 64 x 64 picture of its luminance. A
 cosine transform of any interval of rows and columns of it is a product with
 two small matrices, so hashes of crops and of regions cost no further resizing,
 and the hash of the mirrored image is the same one with known bits turned.
+
+The sign of a frequency that is hardly there comes from noise, or from how the
+image was once enlarged. So soft pictures, whose high frequencies are such, have
+no hash that counts; they are known by how strong their low ones are.
 """
 
 import dataclasses
@@ -11,6 +15,7 @@ import dataclasses
 import numpy as np
 from PIL import Image
 
+from keras_paligemma.data.deduplication.embeddings import unit_length
 from keras_paligemma.data.image_decoding import to_rgb
 
 SIDE = 64
@@ -26,9 +31,16 @@ _CROPS = (
     (_CROPPED / 2, SIDE - _CROPPED / 2),
     (_CROPPED, SIDE),
 )
-# Below this standard deviation, in levels of 0..255, signs of frequencies are
-# those of noise.
+# Below this standard deviation, in levels of 0..255, an image is even.
 _LEAST_DEVIATION = 1.0
+# A frequency counts from here on: what JPEG alters is half as strong. Of how
+# many it takes to make a hash, so that those of noise stay below the limits.
+_LEAST_STRENGTH = 4.0
+_LEAST_OF_WHOLE = 120
+_LEAST_OF_REGION = 32
+_LOWEST = 8
+
+NUM_LOWEST = _LOWEST**2 - 1
 
 NUM_CROPS = len(_CROPS) ** 2
 NUM_REGIONS = _GRID**2
@@ -43,14 +55,18 @@ class Fingerprints:
             whole image (the first) and of 15 slight crops of it.
         regions: uint8 array `[num_images, 9, 8]`. Hashes of 64 bits of the
             regions of a 3 x 3 grid, in raster order.
-        textured: bool array `[num_images, 10]`. Whether there is anything to
-            recognise in the whole image, and in each region; the hash of an
-            even surface says nothing.
+        textured: bool array `[num_images, 10]`. Whether there is enough
+            detail in the whole image, and in each region; the hash of an even
+            or a soft one says nothing.
+        lowest: float32 array `[num_images, 63]`. The lowest frequencies of
+            the whole image but its mean, scaled to length one; zeros for an
+            even image.
     """
 
     whole: np.ndarray
     regions: np.ndarray
     textured: np.ndarray
+    lowest: np.ndarray
 
     def __len__(self):
         return len(self.whole)
@@ -58,7 +74,10 @@ class Fingerprints:
     def __getitem__(self, rows):
         """The fingerprints of some of the images: a slice or an array."""
         return Fingerprints(
-            self.whole[rows], self.regions[rows], self.textured[rows]
+            self.whole[rows],
+            self.regions[rows],
+            self.textured[rows],
+            self.lowest[rows],
         )
 
     def mirrored(self):
@@ -71,6 +90,7 @@ class Fingerprints:
             self.whole[:, crops] ^ _odd_columns(_WHOLE_FREQUENCIES),
             self.regions[:, raster] ^ _odd_columns(_REGION_FREQUENCIES),
             self.textured[:, [0, *(raster + 1)]],
+            self.lowest * _mirroring_signs(),
         )
 
     @classmethod
@@ -81,6 +101,7 @@ class Fingerprints:
             np.concatenate([part.whole for part in parts]),
             np.concatenate([part.regions for part in parts]),
             np.concatenate([part.textured for part in parts]),
+            np.concatenate([part.lowest for part in parts]),
         )
 
 
@@ -137,10 +158,15 @@ def fingerprint_thumbnails(thumbnails):
         list(zip(thirds[:-1], thirds[1:], strict=True)),
         _REGION_FREQUENCIES,
     )
+    textured = [
+        _textured(whole[:, :1], _LEAST_OF_WHOLE),
+        _textured(regions, _LEAST_OF_REGION),
+    ]
     return Fingerprints(
         np.packbits(whole > 0, axis=-1),
         np.packbits(regions > 0, axis=-1),
-        np.concatenate([_textured(whole[:, :1]), _textured(regions)], axis=1),
+        np.concatenate(textured, axis=1),
+        _lowest(whole[:, 0]),
     )
 
 
@@ -171,11 +197,32 @@ def _cosines(begin, end, frequencies):
     return (basis @ stretch).astype("float32")
 
 
-def _textured(values):
+def _textured(values, least):
+    strong = np.abs(values[..., 1:]) >= _LEAST_STRENGTH
+    return (_deviation(values) >= _LEAST_DEVIATION) & (
+        strong.sum(axis=-1) >= least
+    )
+
+
+def _deviation(values):
     # The basis is orthonormal: squares of all frequencies but that of the
     # mean add up to the variance of the pixels.
-    squares = np.square(values[..., 1:]).sum(axis=-1)
-    return np.sqrt(squares) / SIDE >= _LEAST_DEVIATION
+    return np.sqrt(np.square(values[..., 1:]).sum(axis=-1)) / SIDE
+
+
+def _lowest(values):
+    count = len(values)
+    square = values.reshape(count, _WHOLE_FREQUENCIES, _WHOLE_FREQUENCIES)
+    lowest = square[:, :_LOWEST, :_LOWEST].reshape(count, _LOWEST**2)[:, 1:]
+    even = _deviation(values) < _LEAST_DEVIATION
+    return np.where(even[:, None], 0, unit_length(lowest))
+
+
+def _mirroring_signs():
+    """1 for an even and -1 for an odd frequency along the columns."""
+    signs = np.ones((_LOWEST, _LOWEST), "float32")
+    signs[:, 1::2] = -1
+    return signs.ravel()[1:]
 
 
 def _odd_columns(frequencies):

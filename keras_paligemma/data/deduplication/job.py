@@ -18,7 +18,7 @@ from keras_paligemma.data.deduplication.tasks import DataTask
 from keras_paligemma.data.problems import Problems
 
 # Of the files in the work folder; a change makes older ones unusable.
-_VERSION = 1
+_VERSION = 2
 
 
 def deduplicate(

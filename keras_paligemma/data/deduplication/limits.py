@@ -18,6 +18,8 @@ class Limits:
             count as equal.
         regions: int. How many of the nine regions must be equal, whatever
             stands on the others: for overlays, frames and inserted text.
+        frequencies: float. Least cosine of the lowest frequencies, for soft
+            pictures, of which a hash says little.
         embedding: float. Least cosine of the embeddings, where there are any.
 
     Raises:
@@ -27,6 +29,7 @@ class Limits:
     whole: int = 48
     region: int = 10
     regions: int = 3
+    frequencies: float = 0.995
     embedding: float = 0.95
 
     def __post_init__(self):
@@ -34,6 +37,7 @@ class Limits:
             ("whole", 0, 255),
             ("region", 0, 63),
             ("regions", 1, 9),
+            ("frequencies", -1, 1),
             ("embedding", -1, 1),
         ):
             value = getattr(self, name)

@@ -10,7 +10,12 @@ from keras_paligemma.data.deduplication.fingerprints import NUM_REGIONS
 from keras_paligemma.data.deduplication.limits import Limits
 
 # In the order in which the surest comes first.
-MEASURES = ("whole", "crop", "regions", "embedding")
+MEASURES = ("whole", "crop", "regions", "frequencies", "embedding")
+
+# The lowest frequencies of a region, 4 of its rows and columns: the surest bits
+# of its hash, of which no more than this may differ.
+_SUREST = np.array([0xF0] * 4 + [0] * 4, "uint8")
+_SUREST_LIMIT = 1
 
 # Regions such as a clear sky are equal in very many pictures: so many images
 # are searched for at a time that all their pairs have room in memory.
@@ -24,7 +29,8 @@ class Match:
     Args:
         query: int. The row of the query.
         reference: int. The row of the image in the index.
-        measure: str. "whole", "crop", "regions" or "embedding".
+        measure: str. "whole", "crop", "regions", "frequencies" or
+            "embedding".
         distance: float. Bits of 256 that differ ("whole", "crop"), regions of
             nine that differ ("regions"), or one minus the cosine.
         mirrored: bool. Whether left and right are exchanged.
@@ -42,7 +48,7 @@ class NearDuplicateIndex:
 
     The search is exact: every pair within the limits is found. Its time grows
     with the product of the numbers of images, its memory with the number in
-    the index: about 1.2 kB each.
+    the index: about 5 kB each.
 
     Args:
         fingerprints: `Fingerprints` of the images to look for.
@@ -81,14 +87,16 @@ class NearDuplicateIndex:
                 faiss,
                 [side.regions[:, [i]] for side in sides],
                 [side.textured[:, [i + 1]] for side in sides],
+                surest=_SUREST,
             )
             for i in range(NUM_REGIONS)
         ]
+        # Entry 2 * i is image i as it is, and 2 * i + 1 mirrored.
+        lowest = np.stack([side.lowest for side in sides], axis=1)
+        self._lowest = _cosine_index(faiss, lowest)
         self._embeddings = None
         if embeddings is not None:
-            self._embeddings = faiss.IndexFlatIP(embeddings.shape[-1])
-            flat = embeddings.reshape(-1, embeddings.shape[-1])
-            self._embeddings.add(unit_length(flat))
+            self._embeddings = _cosine_index(faiss, embeddings)
 
     def search(self, fingerprints, embeddings=None):
         """The nearest match of each image that has any.
@@ -113,8 +121,23 @@ class NearDuplicateIndex:
     def _search_part(self, fingerprints, embeddings):
         found = [*self._search_whole(fingerprints)]
         found.append(self._search_regions(fingerprints))
+        found.append(
+            _search_cosines(
+                "frequencies",
+                self._lowest,
+                fingerprints.lowest,
+                self.limits.frequencies,
+            )
+        )
         if embeddings is not None and self._embeddings is not None:
-            found.append(self._search_embeddings(embeddings))
+            found.append(
+                _search_cosines(
+                    "embedding",
+                    self._embeddings,
+                    embeddings,
+                    self.limits.embedding,
+                )
+            )
         # Columns: query, closeness, measure, reference, mirrored, distance.
         table = np.concatenate(found)
         table = table[np.lexsort(table.T[4::-1])]
@@ -174,25 +197,33 @@ class NearDuplicateIndex:
         most = NUM_REGIONS - self.limits.regions
         return _rows("regions", *pairs.T, differing, differing / (most + 1))
 
-    def _search_embeddings(self, embeddings):
-        cosines, entries = self._embeddings.search(unit_length(embeddings), 1)
-        near = np.flatnonzero(cosines[:, 0] >= self.limits.embedding)
-        distances, entries = 1 - cosines[near, 0], entries[near, 0]
-        widest = max(1 - self.limits.embedding, 1e-6)
-        return _rows(
-            "embedding",
-            near,
-            entries // 2,
-            entries % 2,
-            distances,
-            distances / widest,
-        )
+
+def _cosine_index(faiss, vectors):
+    """An index of `[num_images, 2, width]`: as they are, and mirrored."""
+    index = faiss.IndexFlatIP(vectors.shape[-1])
+    index.add(unit_length(vectors.reshape(-1, vectors.shape[-1])))
+    return index
+
+
+def _search_cosines(measure, index, vectors, least):
+    if not index.ntotal:
+        return _rows(measure, *np.zeros((5, 0)))
+    cosines, entries = index.search(unit_length(vectors), 1)
+    near = np.flatnonzero(cosines[:, 0] >= least)
+    distances, entries = 1 - cosines[near, 0], entries[near, 0]
+    widest = max(1 - least, 1e-6)
+    return _rows(
+        measure, near, entries // 2, entries % 2, distances, distances / widest
+    )
 
 
 class _HammingIndex:
-    """Codes `[num_images, variants, bytes]` of images and mirrored images."""
+    """Codes `[num_images, variants, bytes]` of images and mirrored images.
 
-    def __init__(self, faiss, sides, textured):
+    Of the bits set in `surest`, no more than a few may differ in a pair.
+    """
+
+    def __init__(self, faiss, sides, textured, surest=None):
         codes, references, mirrored = [], [], []
         for side, (code, good) in enumerate(zip(sides, textured, strict=True)):
             rows = np.flatnonzero(good[:, 0])
@@ -202,7 +233,10 @@ class _HammingIndex:
         self._references = np.concatenate(references)
         self._mirrored = np.concatenate(mirrored)
         self._index = faiss.IndexBinaryFlat(sides[0].shape[-1] * 8)
-        self._index.add(np.ascontiguousarray(np.concatenate(codes)))
+        codes = np.ascontiguousarray(np.concatenate(codes))
+        self._index.add(codes)
+        self._surest = surest
+        self._codes = None if surest is None else codes & surest
 
     def search(self, codes, limit):
         """All pairs within a distance: rows of queries, rows of references,
@@ -214,6 +248,11 @@ class _HammingIndex:
             np.ascontiguousarray(codes), limit + 1
         )
         queries = np.repeat(np.arange(len(codes)), np.diff(ends.astype(int)))
+        if self._surest is not None:
+            differing = (codes[queries] & self._surest) ^ self._codes[entries]
+            sure = np.bitwise_count(differing).sum(axis=-1) <= _SUREST_LIMIT
+            queries, entries = queries[sure], entries[sure]
+            distances = distances[sure]
         return (
             queries,
             self._references[entries],

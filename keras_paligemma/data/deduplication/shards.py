@@ -88,7 +88,10 @@ def read_shard(path):
         texts = json.loads(arrays["texts"].tobytes())
         return {
             "fingerprints": Fingerprints(
-                arrays["whole"], arrays["regions"], arrays["textured"]
+                arrays["whole"],
+                arrays["regions"],
+                arrays["textured"],
+                arrays["lowest"],
             ),
             "numbers": arrays["numbers"],
             "embeddings": arrays.get("embeddings"),
@@ -101,4 +104,5 @@ def _arrays(fingerprints):
         "whole": fingerprints.whole,
         "regions": fingerprints.regions,
         "textured": fingerprints.textured,
+        "lowest": fingerprints.lowest,
     }

@@ -7,6 +7,7 @@ from PIL import ImageEnhance
 from PIL import ImageOps
 
 from keras_paligemma.data.deduplication import Limits
+from keras_paligemma.data.deduplication import NearDuplicateIndex
 from keras_paligemma.data.deduplication import fingerprint
 from keras_paligemma.data.deduplication.fingerprints import Fingerprints
 from tests.data.deduplication.pictures import jpeg
@@ -45,12 +46,13 @@ def test_the_hashes_of_mirrored_images_are_known_without_them():
         a, b = getattr(turned, name), getattr(known, name)
         assert np.bitwise_count(a ^ b).sum(axis=-1).max() <= 1
     np.testing.assert_array_equal(turned.textured, known.textured)
+    np.testing.assert_allclose(turned.lowest, known.lowest, atol=0.01)
 
 
 def test_mirroring_twice_changes_nothing():
     prints = fingerprint([picture(seed) for seed in range(3)])
     again = prints.mirrored().mirrored()
-    for name in ("whole", "regions", "textured"):
+    for name in ("whole", "regions", "textured", "lowest"):
         np.testing.assert_array_equal(
             getattr(again, name), getattr(prints, name)
         )
@@ -81,7 +83,50 @@ def test_other_modes_give_the_hash_of_the_rgb_image(mode):
 def test_an_even_surface_has_nothing_to_recognise():
     flat = Image.new("RGB", (50, 50), (10, 200, 30))
     assert not fingerprint([flat]).textured.any()
+    assert not fingerprint([flat]).lowest.any()
     assert fingerprint([picture(1)]).textured.all()
+
+
+def soft_picture(seed, cells):
+    """A few cells of noise, enlarged: no frequency above theirs."""
+    noise = np.random.default_rng(seed).integers(0, 256, (cells, cells, 3))
+    small = Image.fromarray(noise.astype("uint8"))
+    return small.resize((160, 120), Image.Resampling.BICUBIC)
+
+
+def wave(seed):
+    """One soft wave of each colour."""
+    generator = np.random.default_rng(seed)
+    y, x = np.mgrid[:120, :160] / 160
+    down, across, begin = generator.uniform(-6, 6, (3, 3))
+    places = x[..., None] * across + y[..., None] * down + begin
+    pixels = 128 + 120 * np.sin(places)
+    return Image.fromarray(pixels.astype("uint8"))
+
+
+@pytest.mark.parametrize(
+    "draw, most",
+    [
+        (lambda seed: soft_picture(seed, 4), 20),
+        (lambda seed: soft_picture(seed, 6), 20),
+        (wave, 8),
+    ],
+    ids=["4 cells", "6 cells", "waves"],
+)
+def test_soft_pictures_are_told_apart_and_known_again(draw, most):
+    # The signs of frequencies that are not there come from noise, or are
+    # those of the filter that enlarged: hashes of these say nothing.
+    pytest.importorskip("faiss")
+    pictures = [draw(seed) for seed in range(60)]
+    index = NearDuplicateIndex(fingerprint(pictures))
+    for change in (
+        lambda image: jpeg(image, 30),
+        lambda image: image.resize((50, 60)),
+    ):
+        found = index.search(fingerprint([change(p) for p in pictures]))
+        assert sum(m.query == m.reference for m in found) >= 59
+    others = [draw(seed) for seed in range(1000, 1300)]
+    assert len(index.search(fingerprint(others))) <= most
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 1), (1, 300), (3, 3)])

@@ -25,9 +25,22 @@ def random_prints(generator, near, count):
                 share = generator.uniform(0, 0.25)
                 turned = generator.random((*shape, 8)) < share
                 codes[row] = part ^ np.packbits(turned, axis=-1)[..., 0]
+                if name == "whole" and row % 4 == 2:
+                    # A crop of this image is near to all of the other.
+                    codes[row, 3] = codes[row, 0]
+                    codes[row, 0] = generator.integers(0, 256, 32, "uint8")
         arrays[name] = codes
     textured = generator.random((count, 10)) < 0.8
-    return Fingerprints(**arrays, textured=textured)
+    lowest = generator.normal(size=(count, 63)).astype("float32")
+    if near is not None:
+        for row in range(0, count, 3):
+            lowest[row] *= generator.uniform(0, 0.03)
+            lowest[row] += near.lowest[generator.integers(len(near))]
+    return Fingerprints(**arrays, textured=textured, lowest=unit(lowest))
+
+
+def unit(vectors):
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
 def bits(a, b):
@@ -55,27 +68,39 @@ def nearest_by_comparing_all(references, queries, limits):
                         if distance <= limits.whole:
                             near = distance / (limits.whole + 1)
                             found.append((near, number, r, side, distance))
-                equal = sum(
-                    bits(queries.regions[q, i], there.regions[r, i])
-                    <= limits.region
-                    for i in range(9)
-                    if queries.textured[q, i + 1] and there.textured[r, i + 1]
-                )
+                equal = 0
+                for i in range(9):
+                    here, code = queries.regions[q, i], there.regions[r, i]
+                    # Of each of the first four rows the first four bits.
+                    sure = bits(here[:4] >> 4, code[:4] >> 4) <= 1
+                    near = sure and bits(here, code) <= limits.region
+                    known = queries.textured[q, i + 1]
+                    equal += near and known and there.textured[r, i + 1]
                 if equal >= limits.regions:
                     near = (9 - equal) / (9 - limits.regions + 1)
                     found.append((near, 2, r, side, 9 - equal))
+                cosine = float(queries.lowest[q] @ there.lowest[r])
+                if cosine >= limits.frequencies:
+                    near = (1 - cosine) / (1 - limits.frequencies)
+                    found.append((near, 3, r, side, 1 - cosine))
         if found:
             best.append((q, *min(found)))
     return best
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_the_search_finds_what_comparing_all_finds(seed):
+def test_the_search_finds_what_comparing_all_finds():
+    measures = set()
+    for seed in range(6):
+        compare_with_all(seed, measures)
+    assert measures == {"whole", "crop", "regions", "frequencies"}
+
+
+def compare_with_all(seed, measures):
     generator = np.random.default_rng(seed)
     references = random_prints(generator, None, 12)
     side = references if seed % 2 else references.mirrored()
     queries = random_prints(generator, side, 16)
-    limits = Limits(whole=60, region=14, regions=1 + seed % 4)
+    limits = Limits(whole=60, region=14, regions=1 + seed % 4, frequencies=0.98)
     expected = nearest_by_comparing_all(references, queries, limits)
     assert len(expected) >= 3
     found = NearDuplicateIndex(references, limits).search(queries)
@@ -83,7 +108,13 @@ def test_the_search_finds_what_comparing_all_finds(seed):
         (m.query, MEASURES.index(m.measure), m.reference, m.mirrored)
         for m in found
     ] == [(q, number, r, bool(s)) for q, _, number, r, s, _ in expected]
-    assert [m.distance for m in found] == [row[-1] for row in expected]
+    np.testing.assert_allclose(
+        [m.distance for m in found],
+        [row[-1] for row in expected],
+        rtol=1e-6,
+        atol=1e-6,
+    )
+    measures.update(m.measure for m in found)
 
 
 @pytest.mark.parametrize("apart", [0, 1, 20, 21])
@@ -95,8 +126,9 @@ def test_a_limit_counts_as_near(apart):
     turned = np.packbits(np.arange(256) < apart)
     whole = generator.integers(0, 256, (1, 16, 32), "uint8")
     whole[0, 0] = reference.whole[0, 0] ^ turned
-    query = Fingerprints(whole, reference.regions, textured)
-    reference = Fingerprints(reference.whole, reference.regions, textured)
+    none = np.zeros((1, 63), "float32")
+    query = Fingerprints(whole, reference.regions, textured, none)
+    reference = Fingerprints(reference.whole, reference.regions, textured, none)
     index = NearDuplicateIndex(reference, Limits(whole=20))
     matches = index.search(query)
     assert [m.distance for m in matches] == ([apart] if apart <= 20 else [])
@@ -105,7 +137,12 @@ def test_a_limit_counts_as_near(apart):
 def test_embeddings_are_compared_by_cosine_plain_and_mirrored():
     generator = np.random.default_rng(1)
     prints = random_prints(generator, None, 3)
-    flat = Fingerprints(prints.whole, prints.regions, np.zeros((3, 10), bool))
+    flat = Fingerprints(
+        prints.whole,
+        prints.regions,
+        np.zeros((3, 10), bool),
+        np.zeros((3, 63), "float32"),
+    )
     vectors = generator.normal(size=(3, 2, 8)).astype("float32")
     index = NearDuplicateIndex(flat, Limits(embedding=0.99), vectors)
     queries = np.stack([5 * vectors[2, 0], vectors[1, 1], -vectors[0, 0]])
