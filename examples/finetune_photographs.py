@@ -11,18 +11,17 @@ photographs with what the model says of them is drawn beside it.
 """
 
 import argparse
-import io
 import os
 
 import keras
 import keras_hub
-import sentencepiece
 import skimage.data
 import sklearn.datasets
 from PIL import Image
 from PIL import ImageDraw
 
 import keras_paligemma
+from keras_paligemma.preprocessing import train_sentencepiece
 
 PROMPT = "caption en"
 
@@ -49,30 +48,9 @@ def photographs():
 
 def train_tokenizer(texts, vocabulary_size=320):
     """Trains a SentencePiece model as Gemma's is made, on a few texts."""
-    model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(texts),
-        model_writer=model,
-        vocab_size=vocabulary_size,
-        hard_vocab_limit=False,
-        model_type="bpe",
-        byte_fallback=True,
-        add_dummy_prefix=False,
-        remove_extra_whitespaces=False,
-        normalization_rule_name="identity",
-        user_defined_symbols=["\n"],
-        pad_id=0,
-        eos_id=1,
-        bos_id=2,
-        unk_id=3,
-        pad_piece="<pad>",
-        eos_piece="<eos>",
-        bos_piece="<bos>",
-        unk_piece="<unk>",
-        minloglevel=2,
-    )
+    proto = train_sentencepiece(texts, vocabulary_size, exact=False)
     # The location and segmentation tokens are added by the tokenizer.
-    return keras_paligemma.PaliGemmaTokenizer(model.getvalue())
+    return keras_paligemma.PaliGemmaTokenizer(proto)
 
 
 def make_model(tokenizer, image_size=56):

@@ -4,18 +4,17 @@ Both are Keras-Hub's own models, trained by `fit` on the synthetic world; their
 presets are what `PaliGemmaBackbone.from_unimodal` assembles.
 """
 
-import io
 import os
 
 import keras
 import keras_hub
 import numpy as np
-import sentencepiece
 
 from keras_paligemma.data import Mixture
 from keras_paligemma.data import ReaderProcesses
 from keras_paligemma.data.synthetic import SyntheticWorld
 from keras_paligemma.preprocessing import PaliGemmaTokenizer
+from keras_paligemma.preprocessing import train_sentencepiece
 
 # With the 1,152 tokens of locations and segments: 2,560.
 VOCABULARY_SIZE = 1408
@@ -38,33 +37,10 @@ def world_texts(world, count):
 
 def train_vocabulary(pairs):
     """A SentencePiece model like Gemma's, in bytes."""
-    model = io.BytesIO()
     texts = [text for pair in pairs for text in pair]
     # The words of detection's and segmentation's prompts.
     texts += ["detect", "segment", " ; "] * (len(pairs) // 20)
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(texts),
-        model_writer=model,
-        vocab_size=VOCABULARY_SIZE,
-        model_type="bpe",
-        byte_fallback=True,
-        add_dummy_prefix=False,
-        remove_extra_whitespaces=False,
-        normalization_rule_name="identity",
-        character_coverage=1.0,
-        user_defined_symbols=["\n"],
-        pad_id=0,
-        eos_id=1,
-        bos_id=2,
-        unk_id=3,
-        pad_piece="<pad>",
-        eos_piece="<eos>",
-        bos_piece="<bos>",
-        unk_piece="<unk>",
-        num_threads=1,
-        minloglevel=2,
-    )
-    return model.getvalue()
+    return train_sentencepiece(texts, VOCABULARY_SIZE)
 
 
 class CaptionedImages(keras.utils.PyDataset):

@@ -5,10 +5,8 @@ fixtures of `conftest.py` do.
 """
 
 import functools
-import io
 
 import numpy as np
-import sentencepiece
 import skimage.data
 from sklearn.datasets import load_sample_image
 
@@ -37,39 +35,16 @@ CAPTIONS = (
 def tiny_sentencepiece_proto(vocabulary_size=400):
     """Trains a raw Gemma-like SentencePiece model, without <loc> and <seg>.
 
-    Like Gemma's file: byte pairs with byte fallback, no dummy prefix, text
-    taken as it is, and the newline as a piece of its own.
-
     Args:
         vocabulary_size: int. The number of pieces.
 
     Returns:
         bytes. The serialized model, the same in every run.
     """
-    model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(CAPTIONS * 4),
-        model_writer=model,
-        vocab_size=vocabulary_size,
-        model_type="bpe",
-        byte_fallback=True,
-        add_dummy_prefix=False,
-        remove_extra_whitespaces=False,
-        normalization_rule_name="identity",
-        character_coverage=1.0,
-        user_defined_symbols=["\n"],
-        pad_id=0,
-        eos_id=1,
-        bos_id=2,
-        unk_id=3,
-        pad_piece="<pad>",
-        eos_piece="<eos>",
-        bos_piece="<bos>",
-        unk_piece="<unk>",
-        num_threads=1,
-        minloglevel=3,
-    )
-    return model.getvalue()
+    # Here and not above: benchmarks choose their backend first.
+    from keras_paligemma.preprocessing import train_sentencepiece
+
+    return train_sentencepiece(CAPTIONS * 4, vocabulary_size)
 
 
 def photographs(size=(60, 80)):

@@ -5,6 +5,8 @@ import multiprocessing
 import os
 import threading
 
+from keras_paligemma.data.reading import read_and_count
+
 # Of a reader process: the mixture it reads.
 _read = {}
 
@@ -100,8 +102,4 @@ def _nothing():
 
 
 def _batch(start, size):
-    mixture = _read["mixture"]
-    before = mixture.problems.counts
-    batch = mixture.batch(start, size)
-    after = mixture.problems.counts
-    return batch, {k: n - before.get(k, 0) for k, n in after.items()}
+    return read_and_count(_read["mixture"], start, size)

@@ -4,6 +4,14 @@ import dataclasses
 import pickle
 
 
+def read_and_count(mixture, start, size):
+    """A batch of a mixture, and what was skipped in it, by reason."""
+    before = mixture.problems.counts
+    batch = mixture.batch(start, size)
+    after = mixture.problems.counts
+    return batch, {k: n - before.get(k, 0) for k, n in after.items()}
+
+
 @dataclasses.dataclass(frozen=True)
 class _ReadBatch:
     """Reads the batch of a step; also what was skipped in it, by reason."""
@@ -12,13 +20,11 @@ class _ReadBatch:
     batch_size: int
 
     def __call__(self, step):
-        before = self.mixture.problems.counts
-        batch = self.mixture.batch(step * self.batch_size, self.batch_size)
-        after = self.mixture.problems.counts
-        skipped = {k: n - before.get(k, 0) for k, n in after.items()}
+        start = step * self.batch_size
+        batch = read_and_count(self.mixture, start, self.batch_size)
         # One opaque value: grain would move each array into shared memory of
         # its own, which is slower for small ones and outlives the reader.
-        return pickle.dumps((batch, skipped), pickle.HIGHEST_PROTOCOL)
+        return pickle.dumps(batch, pickle.HIGHEST_PROTOCOL)
 
 
 def read_batches(mixture, batch_size, first_step=0, steps=None, workers=0):

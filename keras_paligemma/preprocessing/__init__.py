@@ -16,6 +16,7 @@ from keras_paligemma.preprocessing.preprocessor import (
     PaliGemmaCausalLMPreprocessor,
 )
 from keras_paligemma.preprocessing.tokenizer import PaliGemmaTokenizer
+from keras_paligemma.preprocessing.vocabulary import train_sentencepiece
 
 __all__ = [
     "LOCATION_TOKENS",
@@ -28,4 +29,5 @@ __all__ = [
     "load_image",
     "pack",
     "resize_image",
+    "train_sentencepiece",
 ]
