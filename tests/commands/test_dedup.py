@@ -60,6 +60,7 @@ def test_limits_are_taken(folder, tmp_path):
         "whole": 0,
         "region": 0,
         "regions": 9,
+        "frequencies": 0.995,
         "embedding": 0.95,
     }
     assert report["removed"] <= 1
