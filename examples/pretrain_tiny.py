@@ -45,7 +45,7 @@ def assemble(workdir, scale, seed, dtype):
         SyntheticWorld(112, seed=seed, languages=TRAINED_LANGUAGES),
         steps=max(2, round(600 * scale)),
         texts=max(2_000, round(20_000 * scale)),
-        epochs=max(1, round(4 * scale)),
+        epochs=max(1, round(2 * scale)),
         dtype=dtype,
     )
     backbone = PaliGemmaBackbone.from_unimodal(

@@ -4,6 +4,7 @@ Both are Keras-Hub's own models, trained by `fit` on the synthetic world; their
 presets are what `PaliGemmaBackbone.from_unimodal` assembles.
 """
 
+import math
 import os
 
 import keras
@@ -15,12 +16,15 @@ from keras_paligemma.data import ReaderProcesses
 from keras_paligemma.data.synthetic import SyntheticWorld
 from keras_paligemma.preprocessing import PaliGemmaTokenizer
 from keras_paligemma.preprocessing import train_sentencepiece
+from keras_paligemma.training import ComponentMuon
 
 # With the 1,152 tokens of locations and segments: 2,560.
 VOCABULARY_SIZE = 1408
 TEXT_TASKS = ("caption", "ocr", "answer", "question")
 SIGLIP_LENGTH = 48
 GEMMA_LENGTH = 64
+# Zhai et al., arXiv 2303.15343, section 3.2 and algorithm 1.
+LOGIT_STARTS = {"logit_scale": math.log(10.0), "logit_bias": -10.0}
 WIDTH = 192
 SIGLIP_LAYERS = 6
 GEMMA_LAYERS = 4
@@ -113,7 +117,7 @@ class PairwiseSigmoid(keras.losses.Loss):
 
 
 def train_siglip(
-    world, tokenizer, steps, directory, batch_size=128, dtype=None
+    world, tokenizer, steps, directory, batch_size=32, dtype=None
 ):
     """Sigmoid contrastive loss on images and captions; saves a preset."""
     vision = keras_hub.models.SigLIPVisionEncoder(
@@ -138,10 +142,16 @@ def train_siglip(
         dtype=dtype,
     )
     backbone = keras_hub.models.SigLIPBackbone(vision, text, dtype=dtype)
+    # As the paper begins them: Keras-Hub's are zero, with which a batch of
+    # pairs is first of all too many yeses, and hardly told apart.
+    for variable in backbone.weights:
+        start = LOGIT_STARTS.get(variable.path.split("/")[-1])
+        if start is not None:
+            variable.assign(start)
     # Keras-Hub's own loss runs both towers a second time.
     model = keras.Model(backbone.inputs, backbone.output["text_logits"])
     model.compile(
-        keras.optimizers.Adam(warmed_up(1e-3, steps), global_clipnorm=1.0),
+        ComponentMuon([(".*", warmed_up(2e-3, steps))], global_clipnorm=1.0),
         loss=PairwiseSigmoid(),
     )
     captions = Mixture({"caption": (world.task("caption", 10**7), 1.0)})
@@ -181,8 +191,8 @@ def train_gemma(pairs, tokenizer, epochs, directory, dtype=None):
     y = tokens[:, 1:]
     steps = epochs * -(-len(rows) // 64)
     model.compile(
-        optimizer=keras.optimizers.Adam(
-            warmed_up(2e-3, steps), global_clipnorm=1.0
+        optimizer=ComponentMuon(
+            [(".*", warmed_up(2e-3, steps))], global_clipnorm=1.0
         ),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         weighted_metrics=[],

@@ -7,6 +7,7 @@ from keras_paligemma.training.durations import duration_to_steps
 from keras_paligemma.training.durations import exact_steps
 from keras_paligemma.training.freezing import freeze
 from keras_paligemma.training.freezing import thaw
+from keras_paligemma.training.muon import ComponentMuon
 from keras_paligemma.training.optimizer import ComponentAdam
 from keras_paligemma.training.rate_functions import constant_rate
 from keras_paligemma.training.rate_functions import cosine_rate
@@ -34,6 +35,7 @@ from keras_paligemma.training.variants import transfer_rate
 __all__ = [
     "ComponentAdafactor",
     "ComponentAdam",
+    "ComponentMuon",
     "ConstantSchedule",
     "CosineSchedule",
     "LinearSchedule",

@@ -4,6 +4,7 @@ import dataclasses
 import re
 
 from keras_paligemma.training.freezing import freeze
+from keras_paligemma.training.muon import ComponentMuon
 from keras_paligemma.training.optimizer import ComponentAdam
 
 
@@ -13,7 +14,7 @@ def stage_optimizer(
     examples_per_epoch=None,
     gradient_accumulation_steps=None,
 ):
-    """The optimizer of a stage: Adam with the stage's rates by component.
+    """The optimizer of a stage, with the stage's rates by component.
 
     Example:
 
@@ -28,13 +29,14 @@ def stage_optimizer(
         gradient_accumulation_steps: int or `None`. Batches an update.
 
     Returns:
-        A `ComponentAdam`.
+        A `ComponentAdam` or `ComponentMuon`.
     """
     beta_1, beta_2 = stage.adam_betas
     decay = None
     if stage.decoupled_weight_decay:
         decay = [(stage.weight_decay_pattern, stage.decoupled_weight_decay)]
-    return ComponentAdam(
+    kind = {"adam": ComponentAdam, "muon": ComponentMuon}[stage.optimizer]
+    return kind(
         stage.schedules(total_steps, examples_per_epoch),
         beta_1=beta_1,
         beta_2=beta_2,

@@ -8,6 +8,8 @@ import keras
 
 from keras_paligemma.training.rate_settings import RateSettings
 
+OPTIMIZERS = ("adam", "muon")
+
 
 def _check(condition, stage, name, expected):
     if not condition:
@@ -98,6 +100,12 @@ def check_stage(stage):
         stage,
         "clip_norm",
         "a positive number or `None`",
+    )
+    _check(
+        stage.optimizer in OPTIMIZERS,
+        stage,
+        "optimizer",
+        f"one of {OPTIMIZERS}",
     )
     betas = stage.adam_betas
     _check(

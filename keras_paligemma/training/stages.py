@@ -75,6 +75,7 @@ class Stage:
             decay; by default kernels of image encoder and projector.
         clip_norm: float. Limit of the one global norm of the gradients of
             all trained variables, or `None`.
+        optimizer: `"adam"`, as published, or `"muon"`: `ComponentMuon`.
         adam_betas: pair of floats.
         num_images: int. Images, or frames of a video, an example.
         frame_stride: int. Video frames from one taken to the next.
@@ -98,6 +99,7 @@ class Stage:
     decoupled_weight_decay: float = 0.0
     weight_decay_pattern: str = PUBLISHED_DECAY_PATTERN
     clip_norm: float | None = 1.0
+    optimizer: str = "adam"
     adam_betas: tuple = (0.9, 0.999)
     num_images: int = 1
     frame_stride: int | None = None

@@ -3,7 +3,8 @@
 The published order of things in small: stage 1 on all seven tasks, with the
 image encoder's own slow warm-up; stage 2 with more pixels, reweighted towards
 reading, boxes and masks, on the same infinite schedule; stage 3 a mix of the
-tasks, cooled down to zero. All numbers are this project's own.
+tasks, cooled down to zero. All numbers are this project's own. Muon, for with
+Adam the answers do not come to depend on the images in so short a run.
 """
 
 import dataclasses
@@ -16,9 +17,9 @@ from keras_paligemma.training.stages import Stage
 
 BATCH_SIZE = 64
 # Examples at full length.
-STAGE_1_EXAMPLES = 320_000
-STAGE_2_EXAMPLES = 64_000
-MIX_EXAMPLES = 32_000
+STAGE_1_EXAMPLES = 224_000
+STAGE_2_EXAMPLES = 28_800
+MIX_EXAMPLES = 19_200
 
 
 def tiny_stages(scale=1.0, dtype="float32"):
@@ -44,11 +45,11 @@ def tiny_stages(scale=1.0, dtype="float32"):
 
     # Short runs are not all warm-up.
     steps = scaled(STAGE_1_EXAMPLES) / BATCH_SIZE
-    warmup = round(min(200, 0.1 * steps)) * BATCH_SIZE
-    slow = round(min(600, 0.3 * steps)) * BATCH_SIZE
+    warmup = round(min(100, 0.1 * steps)) * BATCH_SIZE
+    slow = round(min(300, 0.3 * steps)) * BATCH_SIZE
     curve = RateSettings(
         "rsqrt",
-        peak=1e-3,
+        peak=2e-3,
         warmup=in_examples(warmup),
         timescale=in_examples(3_000 * BATCH_SIZE),
     )
@@ -65,13 +66,15 @@ def tiny_stages(scale=1.0, dtype="float32"):
             "caption": 3.0,
             "ocr": 1.5,
             "answer": 2.0,
-            "question": 1.0,
+            "question": 0.5,
             "detect": 3.0,
-            "segment": 2.0,
-            "grounded_caption": 2.0,
+            "segment": 1.5,
+            "grounded_caption": 3.0,
         },
         rates=((IMAGE_ENCODER, image_encoder), (EVERYTHING, curve)),
         batch_size=BATCH_SIZE,
+        optimizer="muon",
+        adam_betas=(0.9, 0.95),
         dtype=dtype,
     )
     stage_2 = stage_1.continued(

@@ -176,6 +176,7 @@ def test_a_schedule_longer_than_the_stage_names_the_stage():
         ("decoupled_weight_decay", -1e-6),
         ("weight_decay_pattern", "["),
         ("clip_norm", 0),
+        ("optimizer", "sgd"),
         ("adam_betas", (0.9,)),
         ("num_images", 0),
         ("frame_stride", 0),

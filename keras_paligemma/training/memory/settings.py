@@ -11,7 +11,7 @@ DTYPES = {
     "mixed_bfloat16": (4, 2),
     "mixed_float16": (4, 2),
 }
-OPTIMIZERS = ("adam", "adafactor", "sgd")
+OPTIMIZERS = ("adam", "adafactor", "muon", "sgd")
 QUANTIZATION_MODES = (None, "int8", "int4")
 
 
@@ -31,9 +31,10 @@ class MemorySettings:
         text_length: int. Text tokens an example.
         num_images: int. Images, or frames, an example.
         dtype: string. The Keras dtype policy.
-        optimizer: string. `"adam"` and `"adafactor"` are `ComponentAdam`
-            and `ComponentAdafactor`, whose state is float32 (the momentum
-            of Adafactor bfloat16); `"sgd"` has none.
+        optimizer: string. `"adam"`, `"adafactor"` and `"muon"` are
+            `ComponentAdam`, `ComponentAdafactor` and `ComponentMuon`, whose
+            state is float32 (the momentum of Adafactor bfloat16); `"sgd"`
+            has none.
         frozen: tuple of strings. Components that are not trained.
         lora_rank: int or `None`. If given, only low-rank additions are.
         lora_layers: tuple of strings. Which layers have them, as in

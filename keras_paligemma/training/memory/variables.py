@@ -68,7 +68,8 @@ def _add(group, path, shape, settings):
         if is_matrix and mixed:
             group.copies += size * settings.compute_bytes
         if component not in settings.frozen:
-            _train(group, shape, settings.variable_bytes, settings)
+            is_kernel = name == "kernel"
+            _train(group, shape, settings.variable_bytes, settings, is_kernel)
         return
     if quantize == "int4":
         # Keras closes over the unpacked kernel, of a byte a number.
@@ -106,13 +107,15 @@ def _stored(shape, name, quantize, settings):
     return packed + rows * blocks * (scale + 1) + columns * 4
 
 
-def _train(group, shape, variable_bytes, settings):
+def _train(group, shape, variable_bytes, settings, is_kernel=False):
     size = math.prod(shape)
     group.is_trained = True
     group.gradients += size * variable_bytes
     group.largest = max(group.largest, size * variable_bytes)
     if settings.optimizer == "adam":
         group.optimizer += 2 * 4 * size
+    elif settings.optimizer == "muon":
+        group.optimizer += (1 if is_kernel else 2) * 4 * size
     elif settings.optimizer == "adafactor":
         factored = len(shape) > 1 and min(shape[-2:]) >= MIN_SIZE_TO_FACTOR
         slots = sum(shape) if factored else size

@@ -7,6 +7,7 @@ import keras
 import keras_paligemma
 from keras_paligemma.training import ComponentAdafactor
 from keras_paligemma.training import ComponentAdam
+from keras_paligemma.training import ComponentMuon
 from keras_paligemma.training import freeze
 
 SMALL = {
@@ -27,6 +28,7 @@ SMALL = {
 OPTIMIZERS = {
     "adam": ComponentAdam,
     "adafactor": ComponentAdafactor,
+    "muon": ComponentMuon,
     "sgd": lambda table, **options: keras.optimizers.SGD(1e-5, **options),
 }
 SIZES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1, "uint8": 1}

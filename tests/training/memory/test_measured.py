@@ -29,6 +29,7 @@ TINY = {
     [
         {"gradient_accumulation": 2},
         {"dtype": "bfloat16", "optimizer": "adafactor"},
+        {"optimizer": "muon"},
         {"dtype": "mixed_bfloat16", "frozen": ("decoder", "projector")},
         {"dtype": "bfloat16", "lora_rank": 4},
         {"lora_rank": 4, "quantize": "int8"},
