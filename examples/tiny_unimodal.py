@@ -116,9 +116,7 @@ class PairwiseSigmoid(keras.losses.Loss):
         return -keras.ops.sum(keras.ops.log_sigmoid(signs * y_pred), axis=-1)
 
 
-def train_siglip(
-    world, tokenizer, steps, directory, batch_size=32, dtype=None
-):
+def train_siglip(world, tokenizer, steps, directory, batch_size=32, dtype=None):
     """Sigmoid contrastive loss on images and captions; saves a preset."""
     vision = keras_hub.models.SigLIPVisionEncoder(
         patch_size=14,

@@ -1,15 +1,21 @@
 """Each example runs, and does what it says."""
 
 import functools
+import json
 
+import keras
 import numpy as np
 import pytest
 
+from examples import ablate_tiny
+from examples import evaluate_tiny
 from examples import finetune_photographs
 from examples import pretrain_tiny
 from examples import tiny_unimodal
 from examples import train_mask_vqvae
+from examples import transfer_digits
 from keras_paligemma import PaliGemmaCausalLM
+from keras_paligemma.data.records import Record
 from keras_paligemma.tasks.mask_vqvae import load_mask_codec
 
 
@@ -55,6 +61,87 @@ def test_the_tiny_model_is_trained_from_nothing(tmp_path, monkeypatch):
     assert model.backbone.token_embedding.dtype == "float32"
     # It is done, and goes on from there at once.
     pretrain_tiny.main(words)
+
+
+def test_presets_are_measured_and_compared(tmp_path, capsys):
+    words = ["--out", str(tmp_path), "--presets", "pali_gemma_tiny_112"]
+    words += ["--count", "2", "--batch", "2"]
+    rows = ["--rows", "grounded caption", "detect"]
+    picture = tmp_path / "quality.png"
+    evaluate_tiny.main([*words, *rows, "--table", "--plot", str(picture)])
+    (file,) = tmp_path.glob("*.json")
+    reports = json.loads(file.read_text())
+    assert {row: report["count"] for row, report in reports.items()} == {
+        "grounded caption": 2,
+        "detect": 2,
+    }
+    printed = capsys.readouterr().out
+    figure = reports["detect"]["metrics"]["mAP@0.5"]
+    assert f"| detect | mAP@0.5 | ≥ 0.70 | {figure:.3f} |" in printed
+    assert picture.exists()
+    # Nothing is measured a second time.
+    before = file.stat().st_mtime_ns
+    evaluate_tiny.main([*words, *rows])
+    assert file.stat().st_mtime_ns == before
+
+
+def test_a_variant_is_trained_and_measured(tmp_path, capsys):
+    words = ["--start", "pali_gemma_tiny_112", "--out", str(tmp_path)]
+    words += ["--scale", "0.0001", "--count", "2", "--table"]
+    ablate_tiny.main([*words, "--variants", "text fully causal"])
+    (row,) = json.loads((tmp_path / "rows.json").read_text()).values()
+    accuracy = row["detect"]["response_accuracy"]
+    assert f"{accuracy:.3f}" in capsys.readouterr().out
+
+
+def test_task_words_are_taken_off_prompts():
+    strip = ablate_tiny.WithoutTaskWords()
+    for prompt, left in {
+        "caption en": "",
+        "ocr": "",
+        "answer de Was ist das?": "Was ist das?",
+        "question en two": "two",
+        "detect cat ; dog": "cat ; dog",
+        "segment cat": "cat",
+        "caption <loc0001><loc0002><loc0003><loc0004>": (
+            "<loc0001><loc0002><loc0003><loc0004>"
+        ),
+        "describe this": "describe this",
+    }.items():
+        record = Record((), prompt, "")
+        assert strip(record, None).prefix == left
+
+
+def test_in_causal_text_prompts_do_not_see_what_follows():
+    model = PaliGemmaCausalLM.from_preset("pali_gemma_tiny_112")
+    images = [np.zeros((112, 112, 3), "uint8")]
+    x, y, weights = ablate_tiny.CausalText(
+        model.preprocessor.tokenizer,
+        model.preprocessor.image_converter,
+        sequence_length=24,
+    )(
+        {
+            "images": images,
+            "prompts": ["detect circle"],
+            "responses": ["<loc0001><loc0002><loc0003><loc0004> circle"],
+        }
+    )
+    logits = keras.ops.convert_to_numpy(model(x))
+    first = x["token_ids"][0, 1]
+    x["token_ids"][0, 2:] = first
+    np.testing.assert_allclose(
+        keras.ops.convert_to_numpy(model(x))[:, :2], logits[:, :2], atol=1e-4
+    )
+    assert weights.sum() == 6
+
+
+def test_digits_are_transferred_to(tmp_path):
+    trained_on, held_out = transfer_digits.digit_records()
+    assert (len(trained_on), len(held_out)) == (1437, 360)
+    assert trained_on[0].images[0].shape == (112, 112, 3)
+    words = ["--workdir", str(tmp_path / "run"), "--epochs", "0.05"]
+    accuracy = transfer_digits.main(words)
+    assert 0.0 <= accuracy <= 1.0
 
 
 def test_photographs_and_captions_differ():
