@@ -17,6 +17,7 @@ import pathlib
 import keras
 
 from examples.tiny_unimodal import make_unimodal
+from examples.tiny_unimodal import smooth_locations
 from examples.transfer_digits import transfer
 from keras_paligemma import PaliGemmaBackbone
 from keras_paligemma import PaliGemmaCausalLM
@@ -54,6 +55,7 @@ def assemble(workdir, scale, seed, dtype):
     backbone = PaliGemmaBackbone.from_unimodal(
         str(siglip), str(gemma), seed=seed
     )
+    smooth_locations(backbone, tokenizer)
     preprocessor = PaliGemmaCausalLMPreprocessor(
         tokenizer, PaliGemmaImageConverter(image_size=(112, 112))
     )

@@ -93,6 +93,31 @@ def grid_waves(side, width, longest=100.0):
     return np.concatenate([rows, columns], 1)
 
 
+def line_waves(count, width, shortest=16):
+    """Sines and cosines of places on a line, float `[count, width]`.
+
+    Their periods go from twice the line down to `shortest` places, so that
+    rows are the more alike the nearer their places are. Mean square 1/2.
+    """
+    periods = np.geomspace(2 * count, shortest, width // 2)
+    angles = 2 * np.pi * np.arange(count)[:, None] / periods
+    return np.concatenate([np.sin(angles), np.cos(angles)], 1)
+
+
+def smooth_locations(backbone, tokenizer):
+    """Lets neighbouring location tokens begin alike.
+
+    Else each of the 1,024 has to be learned by itself, for which a short
+    training has too few boxes.
+    """
+    (table,) = (v for v in backbone.weights if v.path.startswith("embedding/"))
+    rows = keras.ops.convert_to_numpy(keras.ops.cast(table, "float32")).copy()
+    size = rows[:VOCABULARY_SIZE].std()
+    ids = list(tokenizer.location_token_ids)
+    rows[ids] = math.sqrt(2.0) * size * line_waves(len(ids), rows.shape[1])
+    table.assign(rows)
+
+
 def warmed_up(peak, steps):
     """Cosine to zero, after a tenth of linear warm-up."""
     warmup = max(1, steps // 10)

@@ -17,6 +17,7 @@ from examples import transfer_digits
 from keras_paligemma import PaliGemmaCausalLM
 from keras_paligemma.data.records import Record
 from keras_paligemma.tasks.mask_vqvae import load_mask_codec
+from tests import tiny_preset
 
 
 def test_photographs_are_learned_by_heart(tmp_path):
@@ -168,3 +169,28 @@ def test_each_place_of_the_grid_has_its_own_waves():
     assert distance[0, 1] == pytest.approx(distance[0, 8])
     assert distance[0, 1] < distance[0, 2] < distance[0, 4]
     assert (distance + 9 * np.eye(64)).min() > 0.5
+
+
+def test_neighbouring_locations_begin_alike():
+    waves = tiny_unimodal.line_waves(1024, 192)
+    likeness = waves @ waves.T / 96
+    assert np.diag(likeness) == pytest.approx(1.0)
+    near, far = likeness[500, 501], likeness[500, 520]
+    assert near > far > likeness[500, 900]
+    assert near > 0.95 and abs(likeness[0, 1023]) < 0.5
+
+
+def test_only_location_rows_are_made_smooth():
+    model = tiny_preset.tiny_model()
+    tokenizer = model.preprocessor.tokenizer
+    table = model.backbone.token_embedding.embeddings
+    before = keras.ops.convert_to_numpy(table).copy()
+    tiny_unimodal.smooth_locations(model.backbone, tokenizer)
+    after = keras.ops.convert_to_numpy(table)
+    ids = list(tokenizer.location_token_ids)
+    others = np.setdiff1d(np.arange(len(before)), ids)
+    np.testing.assert_array_equal(after[others], before[others])
+    steps = np.linalg.norm(np.diff(after[ids], axis=0), axis=1)
+    assert 0 < steps.max() < 0.2 * np.linalg.norm(after[ids], axis=1).min()
+    size = after[ids].std() / before[others].std()
+    assert size == pytest.approx(1.0, rel=0.1)

@@ -17,9 +17,9 @@ from keras_paligemma.training.stages import Stage
 
 BATCH_SIZE = 64
 # Examples at full length.
-STAGE_1_EXAMPLES = 224_000
-STAGE_2_EXAMPLES = 28_800
-MIX_EXAMPLES = 19_200
+STAGE_1_EXAMPLES = 128_000
+STAGE_2_EXAMPLES = 12_800
+MIX_EXAMPLES = 12_800
 
 
 def tiny_stages(scale=1.0, dtype="float32"):
@@ -36,7 +36,7 @@ def tiny_stages(scale=1.0, dtype="float32"):
 
     ```python
     stage = tiny_stages(scale=0.1)["stage_1"]
-    stage.image_size, stage.total_steps()  # (112, 500)
+    stage.image_size, stage.total_steps()  # (112, 200)
     ```
     """
 
@@ -49,7 +49,7 @@ def tiny_stages(scale=1.0, dtype="float32"):
     slow = round(min(300, 0.3 * steps)) * BATCH_SIZE
     curve = RateSettings(
         "rsqrt",
-        peak=2e-3,
+        peak=1.5e-3,
         warmup=in_examples(warmup),
         timescale=in_examples(3_000 * BATCH_SIZE),
     )
@@ -64,11 +64,11 @@ def tiny_stages(scale=1.0, dtype="float32"):
         examples=scaled(STAGE_1_EXAMPLES),
         mixture={
             "caption": 3.0,
-            "ocr": 1.5,
+            "ocr": 1.0,
             "answer": 2.0,
             "question": 0.5,
             "detect": 3.0,
-            "segment": 1.5,
+            "segment": 1.0,
             "grounded_caption": 3.0,
         },
         rates=((IMAGE_ENCODER, image_encoder), (EVERYTHING, curve)),
