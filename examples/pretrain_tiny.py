@@ -119,6 +119,11 @@ def main(arguments=None):
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
+        "--start",
+        metavar="PRESET",
+        help="train this one on, at 112 px, in the place of stage 0",
+    )
+    parser.add_argument(
         "--ship",
         type=pathlib.Path,
         metavar="FOLDER",
@@ -127,20 +132,19 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     keras.utils.set_random_seed(options.seed)
     dtype = default_dtype()
-    preset = assemble(options.workdir, options.scale, options.seed, dtype)
+    start = options.start
+    if start is None:
+        start = assemble(options.workdir, options.scale, options.seed, dtype)
+    preset = start
     for name, stage in tiny_stages(options.scale, dtype).items():
         print(f"== {name}", flush=True)
         preset = run_stage(stage, preset, options.workdir / name, options)
     epochs = 4 * min(1.0, max(0.0125, options.scale))
-    for start in ("stage_0", "stage_1"):
-        accuracy = transfer(
-            options.workdir / start / "model",
-            options.workdir / f"digits_from_{start}",
-            epochs,
-            dtype,
-            options.seed,
-        )
-        print(f"digits, from {start}: {accuracy:.3f} of the held-out right")
+    starts = {"start": start, "stage_1": options.workdir / "stage_1" / "model"}
+    for name, model in starts.items():
+        workdir = options.workdir / f"digits_from_{name}"
+        accuracy = transfer(model, workdir, epochs, dtype, options.seed)
+        print(f"digits, from {name}: {accuracy:.3f} of the held-out right")
     if options.ship:
         ship(options.workdir, options.ship)
     print(f"{preset} is the mix")
