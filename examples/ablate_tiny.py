@@ -168,7 +168,9 @@ def table(rows):
     heads = ["variant", *tasks, "mean loss", "minutes"]
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for name, row in rows.items():
-        cells = [f"{row[task]['response_accuracy']:.3f}" for task in tasks]
+        cells = [
+            f"{row[task]['sparse_categorical_accuracy']:.3f}" for task in tasks
+        ]
         loss = sum(row[task]["loss"] for task in tasks) / len(tasks)
         cells += [f"{loss:.3f}", f"{row['seconds'] / 60:.1f}"]
         lines.append("| " + " | ".join([name, *cells]) + " |")

@@ -1,7 +1,7 @@
 """Measures the tiny PaliGemma's presets on pictures it never saw.
 
     python -m examples.evaluate_tiny --out runs/quality \\
-        --presets pali_gemma_tiny_112 pali_gemma_tiny_mix_224
+        --presets runs/tiny/stage_1/model runs/tiny/mix/model
 
 Each task, and captions in each language, on records of the synthetic world's
 split "test", of another seed than the training's; decoded as the package's
@@ -66,10 +66,16 @@ def measure_row(model, row, count, batch_size):
     ).report()
 
 
+def short_name(preset):
+    """A name for a preset: of a run's model, the run's folder."""
+    path = pathlib.Path(preset)
+    return path.parent.name if path.name == "model" else path.name
+
+
 def measure_preset(preset, options):
     """Measures what the preset's file does not hold yet."""
     backend = keras.config.backend()
-    path = options.out / f"{pathlib.Path(preset).name}.{backend}.json"
+    path = options.out / f"{short_name(preset)}.{backend}.json"
     reports = json.loads(path.read_text()) if path.exists() else {}
     missing = [
         row

@@ -1,6 +1,6 @@
 """Transfers a tiny PaliGemma to real photographs: handwritten digits.
 
-    python -m examples.transfer_digits --preset pali_gemma_tiny_112 \\
+    python -m examples.transfer_digits --preset runs/tiny/stage_1/model \\
         --workdir runs/digits
 
 scikit-learn ships 1,797 scans of digits by 43 writers (of UCI's test set of
@@ -74,7 +74,7 @@ def transfer(preset, workdir, epochs=4, dtype="float32", seed=0):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--preset", default="pali_gemma_tiny_112")
+    parser.add_argument("--preset", required=True)
     parser.add_argument("--workdir", type=pathlib.Path, required=True)
     parser.add_argument("--epochs", type=float, default=4)
     parser.add_argument("--seed", type=int, default=0)

@@ -18,8 +18,8 @@ from keras_paligemma.training.stages import Stage
 BATCH_SIZE = 64
 # Examples at full length.
 STAGE_1_EXAMPLES = 128_000
-STAGE_2_EXAMPLES = 12_800
-MIX_EXAMPLES = 12_800
+STAGE_2_EXAMPLES = 5_120
+MIX_EXAMPLES = 7_680
 
 
 def tiny_stages(scale=1.0, dtype="float32"):
