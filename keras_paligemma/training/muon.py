@@ -84,7 +84,9 @@ class ComponentMuon(ComponentAdam):
         average = mean + (gradient - mean) * (1 - self.momentum)
         self.assign(mean, average)
         ahead = gradient + (average - gradient) * self.momentum
-        rows, columns = matrix_shape(gradient.shape)
+        # The slot's: TensorFlow may not know that of a gradient.
+        shape = tuple(mean.shape)
+        rows, columns = matrix_shape(shape)
         direction = orthogonal(
             ops.reshape(ahead, (rows, columns)),
             self.iterations_of_newton_schulz,
@@ -92,7 +94,7 @@ class ComponentMuon(ComponentAdam):
         )
         # An orthogonal matrix has a root mean square of 1 / sqrt(longer side).
         size = self.update_scale * math.sqrt(max(rows, columns))
-        return size * ops.reshape(direction, gradient.shape)
+        return size * ops.reshape(direction, shape)
 
     def get_config(self):
         return {

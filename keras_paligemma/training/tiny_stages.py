@@ -17,9 +17,9 @@ from keras_paligemma.training.stages import Stage
 
 BATCH_SIZE = 64
 # Examples at full length.
-STAGE_1_EXAMPLES = 128_000
-STAGE_2_EXAMPLES = 5_120
-MIX_EXAMPLES = 7_680
+STAGE_1_EXAMPLES = 320_000
+STAGE_2_EXAMPLES = 32_000
+MIX_EXAMPLES = 24_000
 
 
 def tiny_stages(scale=1.0, dtype="float32"):
@@ -36,7 +36,7 @@ def tiny_stages(scale=1.0, dtype="float32"):
 
     ```python
     stage = tiny_stages(scale=0.1)["stage_1"]
-    stage.image_size, stage.total_steps()  # (112, 200)
+    stage.image_size, stage.total_steps()  # (112, 500)
     ```
     """
 

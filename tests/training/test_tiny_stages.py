@@ -32,7 +32,7 @@ def test_stage_2_has_more_pixels_and_more_to_read_and_find():
     stages = tiny_stages(scale=0.5)
     first, second = stages["stage_1"], stages["stage_2"]
     assert (first.image_size, second.image_size) == (112, 224)
-    assert first.examples == 64_000
+    assert first.examples == 160_000
 
     def share(stage, task):
         weights = dict(stage.mixture)
