@@ -14,13 +14,15 @@ from keras_paligemma.layers.replicas import data_shards
 from keras_paligemma.layers.response_crossentropy import token_losses
 
 # Logits of a chunk: 66 MB in float32, which are 64 tokens of PaliGemma's
-# vocabulary, and more of a smaller one.
+# vocabulary, and more of a smaller one; but the last chunk is scored to its
+# end, and a few hundred tokens' logits stay in a processor's cache.
 CHUNK_LOGITS = 64 * 257_152
+MOST_TOKENS = 512
 
 
 def chunk_size(vocabulary_size):
     """How many tokens are scored at a time."""
-    return max(1, CHUNK_LOGITS // vocabulary_size)
+    return max(1, min(MOST_TOKENS, CHUNK_LOGITS // vocabulary_size))
 
 
 def chunked_token_losses(
