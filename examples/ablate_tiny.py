@@ -34,6 +34,7 @@ from keras_paligemma.training.stages import IMAGE_ENCODER
 # Of a world that no training drew from.
 HELD_OUT_SEED = 1
 TASK_WORDS = ("caption", "ocr", "answer", "question", "detect", "segment")
+WITH_LANGUAGE = ("caption", "answer", "question")
 
 
 class CausalText(PaliGemmaCausalLMPreprocessor):
@@ -53,12 +54,12 @@ class WithoutTaskWords:
 
     def __call__(self, record, rng):
         first, _, rest = record.prefix.partition(" ")
-        # A language goes with the task's name, boxes and things stay.
-        if first in ("caption", "answer", "question") and len(rest[:3]) >= 2:
-            language, _, after = rest.partition(" ")
-            rest = after if len(language) == 2 else rest
         if first not in TASK_WORDS:
             return record
+        # A language goes with the task's name; boxes and things stay.
+        language, _, after = rest.partition(" ")
+        if first in WITH_LANGUAGE and len(language) == 2:
+            rest = after
         return dataclasses.replace(record, prefix=rest)
 
 
@@ -86,7 +87,7 @@ def variants(scale, dtype):
         examples=round(stage.examples / 4) + larger.examples,
     )
     return {
-        "as shipped: slow warm-up of the image encoder": ([stage], plain, None),
+        "slow warm-up of the image encoder, as it is": ([stage], plain, None),
         "image encoder warmed up like the rest": (
             with_encoder(),
             plain,
@@ -106,7 +107,7 @@ def variants(scale, dtype):
 
 def run_variant(name, stages, kind, augment, options):
     """Trains one variant and measures it; returns its row."""
-    workdir = options.out / name.replace(" ", "_").replace(":", "")
+    workdir = options.out / name.replace(" ", "_")
     preset = options.start
     codec = load_mask_codec()
     seconds = 0.0
