@@ -11,6 +11,8 @@ from examples import ablate_tiny
 from examples import evaluate_tiny
 from examples import finetune_photographs
 from examples import pretrain_tiny
+from examples import tiny_siglip
+from examples import tiny_starts
 from examples import tiny_unimodal
 from examples import train_mask_vqvae
 from examples import transfer_digits
@@ -67,7 +69,7 @@ def test_the_mask_codec_is_trained_and_saved(tmp_path, monkeypatch):
 @on_torch
 def test_the_tiny_model_is_trained_from_nothing(tmp_path, monkeypatch):
     # Fewer layers, which compile sooner.
-    monkeypatch.setattr(tiny_unimodal, "SIGLIP_LAYERS", 1)
+    monkeypatch.setattr(tiny_siglip, "LAYERS", 1)
     monkeypatch.setattr(tiny_unimodal, "GEMMA_LAYERS", 1)
     # The transfer has its own test.
     transferred = []
@@ -185,26 +187,8 @@ def test_photographs_and_captions_differ():
         finetune_photographs.main(["--no-such-option"])
 
 
-def test_the_loss_of_pairs_is_siglips():
-    logits = np.array([[2.0, -1.0], [0.5, 3.0]], "float32")
-    signs = np.array([[1.0, -1.0], [-1.0, 1.0]])
-    expected = np.log1p(np.exp(-signs * logits)).sum(axis=1).mean()
-    loss = tiny_unimodal.PairwiseSigmoid()(np.zeros(2), logits)
-    assert float(loss) == pytest.approx(expected, rel=1e-5)
-
-
-def test_each_place_of_the_grid_has_its_own_waves():
-    waves = tiny_unimodal.grid_waves(8, 192)
-    assert waves.shape == (64, 192)
-    # Neighbours are alike, and all differ.
-    distance = np.linalg.norm(waves[:, None] - waves[None], axis=-1)
-    assert distance[0, 1] == pytest.approx(distance[0, 8])
-    assert distance[0, 1] < distance[0, 2] < distance[0, 4]
-    assert (distance + 9 * np.eye(64)).min() > 0.5
-
-
 def test_neighbouring_locations_begin_alike():
-    waves = tiny_unimodal.line_waves(1024, 192)
+    waves = tiny_starts.line_waves(1024, 192)
     likeness = waves @ waves.T / 96
     assert np.diag(likeness) == pytest.approx(1.0)
     near, far = likeness[500, 501], likeness[500, 520]

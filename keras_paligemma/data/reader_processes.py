@@ -7,6 +7,8 @@ import threading
 
 from keras_paligemma.data.reading import read_and_count
 
+# Examples of a block that a process reads in one call.
+_IN_A_CALL = 64
 # Of a reader process: the mixture it reads.
 _read = {}
 
@@ -23,9 +25,14 @@ class ReaderProcesses:
         mixture: `Mixture`, picklable. What its processes skip is counted in
             its `problems`.
         workers: int. How many processes.
+        at_once: int or `None`. If given, so many examples are read in one go
+            by all processes, and then handed out while they rest. Where there
+            is no core to spare, reading beside the training holds up its
+            every operation: on two cores this trained a third faster. Up to
+            twice as many examples are held in memory.
 
     Raises:
-        ValueError: If `workers` is not positive.
+        ValueError: If `workers` or `at_once` is not positive.
 
     Example:
 
@@ -36,13 +43,21 @@ class ReaderProcesses:
     ```
     """
 
-    def __init__(self, mixture, workers):
+    def __init__(self, mixture, workers, at_once=None):
         if workers < 1:
             raise ValueError(
                 "`workers` must be 1 or more; without processes of its own, "
                 f"a mixture is read as it is. Received: workers={workers}"
             )
+        if at_once is not None and at_once < 1:
+            raise ValueError(
+                "`at_once` must be 1 or more, or `None`. Received: "
+                f"at_once={at_once}"
+            )
         self.mixture = mixture
+        self.at_once = at_once
+        self._blocks = {}
+        self._lock = threading.Lock()
         self._pool = concurrent.futures.ProcessPoolExecutor(
             workers,
             multiprocessing.get_context("spawn"),
@@ -65,9 +80,43 @@ class ReaderProcesses:
 
     def batch(self, start, size):
         """Some consecutive examples; see `Mixture.batch`."""
-        batch, skipped = self._pool.submit(_batch, start, size).result()
-        self.mixture.problems.merge(skipped)
-        return batch
+        if self.at_once is None or size == 0:
+            return self._read([(start, size)])
+        stop = start + size
+        numbers = range(start // self.at_once, (stop - 1) // self.at_once + 1)
+        parts = []
+        with self._lock:
+            for number in numbers:
+                first = number * self.at_once
+                part = slice(max(0, start - first), stop - first)
+                block = self._block(number)
+                parts.append({k: rows[part] for k, rows in block.items()})
+        return _joined(parts)
+
+    def _block(self, number):
+        """The examples of a block, read unless they are still there."""
+        if number not in self._blocks:
+            # The one before may still be asked for.
+            self._blocks = {
+                n: block for n, block in self._blocks.items() if n == number - 1
+            }
+            first = number * self.at_once
+            stop = first + self.at_once
+            self._blocks[number] = self._read(
+                [
+                    (start, min(_IN_A_CALL, stop - start))
+                    for start in range(first, stop, _IN_A_CALL)
+                ]
+            )
+        return self._blocks[number]
+
+    def _read(self, parts):
+        """Examples of the processes, given as pairs of start and size."""
+        batches = []
+        for batch, skipped in self._pool.map(_batch, *zip(*parts, strict=True)):
+            self.mixture.problems.merge(skipped)
+            batches.append(batch)
+        return _joined(batches)
 
     def close(self):
         """Ends the processes."""
@@ -81,13 +130,17 @@ class ReaderProcesses:
 
     def __getattr__(self, name):
         # Counts and settings are the mixture's.
-        if name.startswith("_") or name == "mixture":
+        if name.startswith("_") or name in ("mixture", "at_once"):
             raise AttributeError(name)
         return getattr(self.mixture, name)
 
 
 def _begin(mixture):
     _read["mixture"] = mixture
+    # Where cores are few, the training's threads, which wait for each other,
+    # come first; a training that waits for a batch leaves the core anyway.
+    if hasattr(os, "nice"):
+        os.nice(10)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -99,6 +152,16 @@ def _end_with_parent():
 
 def _nothing():
     """The first call of a process, so that it starts."""
+
+
+def _joined(batches):
+    """Batches one after the other as one."""
+    if len(batches) == 1:
+        return batches[0]
+    return {
+        key: [row for batch in batches for row in batch[key]]
+        for key in batches[0]
+    }
 
 
 def _batch(start, size):

@@ -11,6 +11,17 @@ from keras_paligemma.training.optimizer import ComponentAdam
 # Of the odd polynomial that drives singular values towards 1: Jordan et al.,
 # https://kellerjordan.github.io/posts/muon.
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+# PyTorch runs many small products slowly, others compile them. Kernels of one
+# shape are orthogonalised together, up to so many numbers.
+STACKS = keras.config.backend() == "torch"
+MOST_STACKED = 2**24
+
+
+class Waiting:
+    """Kernels of an update; Keras would track a list that is an attribute."""
+
+    def __init__(self):
+        self.kernels = []
 
 
 @keras.saving.register_keras_serializable(package="keras_paligemma")
@@ -70,6 +81,7 @@ class ComponentMuon(ComponentAdam):
         self.iterations_of_newton_schulz = iterations_of_newton_schulz
         self.orthogonal_dtype = orthogonal_dtype
         self.update_scale = update_scale
+        self.waiting = Waiting()
 
     def create_slots(self, variable):
         found = re.search(self.kernel_pattern, variable.path)
@@ -80,21 +92,61 @@ class ComponentMuon(ComponentAdam):
     def step(self, gradient, slots):
         if "mean" not in slots:
             return super().step(gradient, slots)
+        ahead = self.look_ahead(gradient, slots)
+        return self.directions([ahead])[0]
+
+    def look_ahead(self, gradient, slots):
+        """The next momentum of a kernel, from which its step follows."""
         mean = slots["mean"]
         average = mean + (gradient - mean) * (1 - self.momentum)
         self.assign(mean, average)
-        ahead = gradient + (average - gradient) * self.momentum
-        # The slot's: TensorFlow may not know that of a gradient.
-        shape = tuple(mean.shape)
+        # In the slot's shape: TensorFlow may not know that of a gradient.
+        return ops.reshape(
+            gradient + (average - gradient) * self.momentum, mean.shape
+        )
+
+    def directions(self, kernels):
+        """The steps of kernels of one shape, at rate 1."""
+        shape = tuple(kernels[0].shape)
         rows, columns = matrix_shape(shape)
-        direction = orthogonal(
-            ops.reshape(ahead, (rows, columns)),
+        matrices = [ops.reshape(kernel, (rows, columns)) for kernel in kernels]
+        stacked = orthogonal(
+            ops.stack(matrices),
             self.iterations_of_newton_schulz,
             self.orthogonal_dtype,
         )
         # An orthogonal matrix has a root mean square of 1 / sqrt(longer side).
         size = self.update_scale * math.sqrt(max(rows, columns))
-        return size * ops.reshape(direction, shape)
+        return [
+            size * ops.reshape(stacked[i], shape) for i in range(len(kernels))
+        ]
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Updates one variable, or on PyTorch notes a kernel for later."""
+        slots = self.plan.row_of(variable).slots
+        # Keras averages and constrains variables before `finish_update`.
+        at_once = self.use_ema or variable.constraint is not None
+        if "mean" not in slots or at_once or not STACKS:
+            super().update_step(gradient, variable, learning_rate)
+            return
+        ahead = self.look_ahead(ops.cast(gradient, "float32"), slots)
+        self.waiting.kernels.append((variable, ahead, learning_rate))
+
+    def finish_update(self):
+        """Updates the kernels that wait, those of one shape together."""
+        kernels, self.waiting.kernels = self.waiting.kernels, []
+        groups = {}
+        for kernel in kernels:
+            groups.setdefault(tuple(kernel[0].shape), []).append(kernel)
+        for shape, group in groups.items():
+            count = max(1, MOST_STACKED // math.prod(shape))
+            for start in range(0, len(group), count):
+                part = group[start : start + count]
+                directions = self.directions([ahead for _, ahead, _ in part])
+                for (variable, _, rate), direction in zip(
+                    part, directions, strict=True
+                ):
+                    self.move(variable, direction, rate)
 
     def get_config(self):
         return {
@@ -130,26 +182,27 @@ def orthogonal(matrix, iterations=5, dtype="float32"):
     """The nearly orthogonal matrix next to a given one, by Newton-Schulz.
 
     Args:
-        matrix: float tensor `[rows, columns]`.
+        matrix: float tensor `[..., rows, columns]`.
         iterations: int. Five bring singular values between 1 and 0.01 of the
             matrix's norm to between 0.7 and 1.2.
         dtype: string. What it is computed in.
 
     Returns:
-        float32 tensor `[rows, columns]`, with the singular vectors of
+        float32 tensor of that shape, with the singular vectors of
         `matrix` and singular values about 1; zeros for zeros.
     """
     a, b, c = NEWTON_SCHULZ
-    rows, columns = matrix.shape
+    rows, columns = matrix.shape[-2:]
     # The product of the shorter sides is the smaller matrix.
     if rows > columns:
-        matrix = ops.transpose(matrix)
-    norm = ops.sqrt(ops.sum(ops.square(ops.cast(matrix, "float32"))))
-    matrix = ops.cast(matrix / (norm + 1e-30), dtype)
+        matrix = ops.swapaxes(matrix, -2, -1)
+    matrix = ops.cast(matrix, "float32")
+    squares = ops.sum(ops.square(matrix), axis=(-2, -1), keepdims=True)
+    matrix = ops.cast(matrix / (ops.sqrt(squares) + 1e-30), dtype)
     for _ in range(iterations):
-        gram = ops.matmul(matrix, ops.transpose(matrix))
+        gram = ops.matmul(matrix, ops.swapaxes(matrix, -2, -1))
         polynomial = b * gram + c * ops.matmul(gram, gram)
         matrix = a * matrix + ops.matmul(polynomial, matrix)
     if rows > columns:
-        matrix = ops.transpose(matrix)
+        matrix = ops.swapaxes(matrix, -2, -1)
     return ops.cast(matrix, "float32")

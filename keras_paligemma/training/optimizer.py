@@ -166,6 +166,7 @@ class ComponentOptimizer(keras.optimizers.Optimizer):
         ]
         try:
             super().apply(grads, trained)
+            self.finish_update()
         finally:
             # On JAX they are of the trace that ends here.
             self.plan.rates = None
@@ -190,13 +191,21 @@ class ComponentOptimizer(keras.optimizers.Optimizer):
 
     def update_step(self, gradient, variable, learning_rate):
         """Decays and updates one variable."""
+        slots = self.plan.row_of(variable).slots
+        times = times_added_up(self.global_clipnorm is not None)
+        gradient = ops.cast(gradient, "float32") / times
+        self.move(variable, self.step(gradient, slots), learning_rate)
+
+    def finish_update(self):
+        """Called when all variables had their `update_step`."""
+
+    def move(self, variable, direction, learning_rate):
+        """Decays one variable, and moves it against a direction."""
         row = self.plan.row_of(variable)
         rate = ops.cast(learning_rate, "float32")
         value = ops.cast(variable, "float32")
         rate = rate * ops.cast(self.plan.rates[row.index], "float32")
-        times = times_added_up(self.global_clipnorm is not None)
-        gradient = ops.cast(gradient, "float32") / times
-        change = rate * self.step(gradient, row.slots)
+        change = rate * direction
         if row.decay:
             change = change + value * (rate * row.decay)
         self.assign(variable, ops.cast(value - change, variable.dtype))

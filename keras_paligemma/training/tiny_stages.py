@@ -49,7 +49,7 @@ def tiny_stages(scale=1.0, dtype="float32"):
     slow = round(min(300, 0.3 * steps)) * BATCH_SIZE
     curve = RateSettings(
         "rsqrt",
-        peak=1.5e-3,
+        peak=2e-3,
         warmup=in_examples(warmup),
         timescale=in_examples(3_000 * BATCH_SIZE),
     )

@@ -41,6 +41,22 @@ def test_two_processes_give_the_same_batches_and_count_what_they_skip():
     assert mixture.problems.counts == expected.problems.counts != {}
 
 
+def test_examples_read_in_one_go_are_the_same():
+    mixture, expected = make_mixture(), make_mixture()
+    with ReaderProcesses(mixture, workers=2, at_once=100) as source:
+        # Within a block, over its end, on both sides of one, and back.
+        for start, size in ((40, 8), (96, 8), (60, 150), (0, 8), (3, 0)):
+            batch, own = source.batch(start, size), expected.batch(start, size)
+            assert texts(batch) == texts(own)
+            np.testing.assert_array_equal(
+                np.array(batch["images"]), np.array(own["images"])
+            )
+        counts = dict(mixture.problems.counts)
+        # The last block is still there: nothing is read again.
+        source.batch(5, 20)
+        assert mixture.problems.counts == counts
+
+
 def test_an_error_of_a_process_is_raised_here():
     records = [Record(("no_such_file.png",), "caption en", "never")]
     with ReaderProcesses(Mixture({"bad": (records, 1.0)}), 1) as source:
@@ -51,3 +67,5 @@ def test_an_error_of_a_process_is_raised_here():
 def test_there_must_be_a_process():
     with pytest.raises(ValueError, match="workers=0"):
         ReaderProcesses(make_mixture(), 0)
+    with pytest.raises(ValueError, match="at_once=0"):
+        ReaderProcesses(make_mixture(), 1, at_once=0)

@@ -137,6 +137,27 @@ def test_torch_form_equals_the_plain_one(queries, key_heads, monkeypatch):
     assert called
 
 
+@pytest.mark.skipif(
+    keras.config.backend() != "torch", reason="the form is PyTorch's own"
+)
+@pytest.mark.parametrize("masked", [True, False])
+@pytest.mark.parametrize("key_heads", [1, 2, 4])
+def test_torch_products_equal_the_plain_form(key_heads, masked):
+    """In values and in gradients."""
+    import torch
+
+    *arrays, mask = random_inputs(key_heads)
+    mask = torch.tensor(mask) if masked else None
+    results = []
+    for function in (attention._torch_products, plain_attend):
+        tensors = [torch.tensor(x, requires_grad=True) for x in arrays]
+        mixed = function(*tensors, mask, SCALE)
+        mixed.square().sum().backward()
+        results.append([mixed.detach(), *(x.grad for x in tensors)])
+    for ours, expected in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, expected, atol=1e-4)
+
+
 @pytest.mark.parametrize("keys", [5, attention.FEW_KEYS + 1])
 def test_bfloat16_stays_close_for_few_keys_and_for_many(keys):
     """On PyTorch the two lengths take different forms on a CPU."""

@@ -6,6 +6,8 @@ from keras_paligemma.data.synthetic.language_tables import LANGUAGES
 from keras_paligemma.data.synthetic.language_tables import QUESTION_KINDS
 from keras_paligemma.data.synthetic.mixture import TRAINED_LANGUAGES
 from keras_paligemma.data.synthetic.mixture import synthetic_mixture
+from keras_paligemma.data.synthetic.phrases import colour_name
+from keras_paligemma.data.synthetic.phrases import noun_phrase
 from keras_paligemma.data.synthetic.questions import answer_question
 from keras_paligemma.data.synthetic.questions import is_valid_question
 from keras_paligemma.data.synthetic.records import SyntheticRecord
@@ -31,7 +33,9 @@ __all__ = [
     "SyntheticTask",
     "SyntheticWorld",
     "answer_question",
+    "colour_name",
     "is_valid_question",
+    "noun_phrase",
     "synthetic_mixture",
     "write_caption",
 ]
