@@ -25,6 +25,9 @@ TEXT_TASKS = ("caption", "ocr", "answer", "question")
 GEMMA_LENGTH = 64
 WIDTH = 192
 GEMMA_LAYERS = 4
+# As many of keys and values: one of 32 numbers is a narrow way for all that a
+# patch has to tell.
+GEMMA_HEADS = 6
 
 
 def world_texts(world, count):
@@ -63,8 +66,8 @@ def train_gemma(pairs, tokenizer, epochs, directory, dtype=None):
     backbone = keras_hub.models.GemmaBackbone(
         vocabulary_size=VOCABULARY_SIZE,
         num_layers=GEMMA_LAYERS,
-        num_query_heads=6,
-        num_key_value_heads=1,
+        num_query_heads=GEMMA_HEADS,
+        num_key_value_heads=GEMMA_HEADS,
         hidden_dim=WIDTH,
         intermediate_dim=512,
         head_dim=32,

@@ -8,8 +8,8 @@ from keras_paligemma.layers.linear import soft_capped
 # Finite, so that a row that sees nothing (padding) stays a number.
 HIDDEN = -2.3819763e38
 # Up to this many keys, PyTorch's fused attention in bfloat16 on a CPU takes
-# longer than products of matrices: forwards and backwards with 64 keys five
-# times as long, with 320 keys 1.7 times.
+# longer than products of matrices: forwards and backwards with 64 keys six
+# times as long, with 320 keys 1.5 times (`tests/benchmarks/attention.py`).
 FEW_KEYS = 512
 
 
