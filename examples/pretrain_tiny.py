@@ -43,7 +43,7 @@ SHIPPED = {
 MALLOC_OPTIONS = {-1: 2**31 - 1, -2: 2**28, -3: 2**30}
 
 
-def assemble(workdir, scale, seed, dtype):
+def assemble(workdir, scale, seed, readers, dtype):
     """Stage 0; returns the path of the assembled preset."""
     path = workdir / "stage_0" / "model"
     if (path / "config.json").exists():
@@ -55,6 +55,7 @@ def assemble(workdir, scale, seed, dtype):
         scenes=max(64, round(64_000 * scale)),
         texts=max(2_000, round(20_000 * scale)),
         epochs=max(1, round(2 * scale)),
+        readers=readers,
         dtype=dtype,
     )
     backbone = PaliGemmaBackbone.from_unimodal(
@@ -156,7 +157,13 @@ def main(arguments=None):
     dtype = default_dtype()
     start = options.start
     if start is None:
-        start = assemble(options.workdir, options.scale, options.seed, dtype)
+        start = assemble(
+            options.workdir,
+            options.scale,
+            options.seed,
+            options.readers,
+            dtype,
+        )
     preset = start
     for name, stage in tiny_stages(options.scale, dtype).items():
         print(f"== {name}", flush=True)

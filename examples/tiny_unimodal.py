@@ -10,7 +10,7 @@ import os
 import keras
 import keras_hub
 
-from examples.tiny_siglip import padded
+from examples.tiny_scenes import padded
 from examples.tiny_siglip import train_siglip
 from examples.tiny_siglip import warmed_up
 from examples.tiny_starts import line_waves
@@ -108,7 +108,9 @@ def train_gemma(pairs, tokenizer, epochs, directory, dtype=None):
     return history
 
 
-def make_unimodal(workdir, world, steps, scenes, texts, epochs, dtype=None):
+def make_unimodal(
+    workdir, world, steps, scenes, texts, epochs, readers=2, dtype=None
+):
     """Trains what is not there yet; returns the paths of both presets.
 
     Args:
@@ -118,6 +120,7 @@ def make_unimodal(workdir, world, steps, scenes, texts, epochs, dtype=None):
         scenes: int. How many pictures SigLIP sees, again and again.
         texts: int. How many the vocabulary and Gemma see.
         epochs: int. Of Gemma.
+        readers: int. Processes that draw SigLIP's pictures.
         dtype: string or `None`. Keras dtype policy.
 
     Returns:
@@ -139,5 +142,13 @@ def make_unimodal(workdir, world, steps, scenes, texts, epochs, dtype=None):
     if not done[1].exists():
         train_gemma(pairs, tokenizer, epochs, gemma, dtype)
     if not done[0].exists():
-        train_siglip(world, tokenizer, steps, scenes, siglip, dtype=dtype)
+        train_siglip(
+            world,
+            tokenizer,
+            steps,
+            scenes,
+            siglip,
+            readers=readers,
+            dtype=dtype,
+        )
     return tokenizer, siglip, gemma

@@ -79,7 +79,7 @@ def test_the_tiny_model_is_trained_from_nothing(tmp_path, monkeypatch):
         lambda *arguments: transferred.append(arguments[0]) or 0.5,
     )
     words = ["--workdir", str(tmp_path / "run"), "--scale", "0.0002"]
-    words += ["--samples", "0"]
+    words += ["--samples", "0", "--readers", "1"]
     pretrain_tiny.main([*words, "--ship", str(tmp_path / "shipped")])
     names = sorted(path.name for path in (tmp_path / "shipped").iterdir())
     assert names == sorted(pretrain_tiny.SHIPPED.values())

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from examples import tiny_scenes
 from examples import tiny_siglip
 from examples import tiny_starts
 from keras_paligemma.data.synthetic import SyntheticWorld
@@ -13,7 +14,7 @@ from keras_paligemma.data.synthetic.scene import PlacedObject
 from keras_paligemma.data.synthetic.scene import Scene
 from keras_paligemma.data.synthetic.scene import box_of
 
-WORDS = tiny_siglip.world_words()
+WORDS = tiny_scenes.world_words()
 
 
 def placed(kind, colour, mask):
@@ -38,7 +39,7 @@ def test_patches_are_asked_for_what_they_show():
     cat[14:16, 14:20] = True
     things = (placed("star", "red", star), placed("cat", "blue", cat))
     scene = Scene(np.zeros((28, 28, 3), "uint8"), things, (), "gradient")
-    answers = tiny_siglip.patch_answers(scene)
+    answers = tiny_scenes.patch_answers(scene)
     assert answers.shape == (4, len(WORDS))
     for patch, expected in enumerate([{"star", "red"}, {"star", "red"}, set()]):
         yes = {w for w, a in zip(WORDS, answers[patch], strict=True) if a == 1}
@@ -50,12 +51,12 @@ def test_patches_are_asked_for_what_they_show():
 
 def test_an_empty_scene_shows_nothing():
     scene = Scene(np.zeros((28, 28, 3), "uint8"), (), (), "gradient")
-    assert (tiny_siglip.patch_answers(scene) == -1).all()
+    assert (tiny_scenes.patch_answers(scene) == -1).all()
 
 
 def test_answers_fit_a_drawn_scene():
     scene = SyntheticWorld(112, seed=2)[3]
-    answers = tiny_siglip.patch_answers(scene)
+    answers = tiny_scenes.patch_answers(scene)
     yes = {WORDS[i] for i in np.flatnonzero((answers == 1).any(0))}
     there = {thing.kind for thing in scene.objects}
     there |= {thing.colour for thing in scene.objects}
@@ -115,7 +116,7 @@ def test_each_scene_is_seen_once_an_epoch():
         def __len__(self):
             return 12
 
-    batches = tiny_siglip.SiglipBatches(Scenes(), steps=6, batch_size=4)
+    batches = tiny_scenes.SiglipBatches(Scenes(), steps=6, batch_size=4)
     seen = []
     for inputs, answers in (batches[i] for i in range(len(batches))):
         pixels = (inputs["images"].ravel() + 1.0) * 127.5
