@@ -51,7 +51,7 @@ def assemble(workdir, scale, seed, readers, dtype):
     tokenizer, siglip, gemma = make_unimodal(
         workdir / "stage_0",
         SyntheticWorld(112, seed=seed, languages=TRAINED_LANGUAGES),
-        steps=max(2, round(5_000 * scale)),
+        steps=max(2, round(6_000 * scale)),
         scenes=max(64, round(64_000 * scale)),
         texts=max(2_000, round(20_000 * scale)),
         epochs=max(1, round(2 * scale)),

@@ -3,66 +3,59 @@
 import keras
 import numpy as np
 
+from examples.tiny_words import cropped
+from examples.tiny_words import patch_answers
 from keras_paligemma.data import Mixture
 from keras_paligemma.data import ReaderProcesses
 from keras_paligemma.data.selection import mix_bits
 from keras_paligemma.data.shuffling import shuffled_index
-from keras_paligemma.data.synthetic import COLOURS
-from keras_paligemma.data.synthetic import KINDS
-from keras_paligemma.data.synthetic import colour_name
-from keras_paligemma.data.synthetic import noun_phrase
 
 TEXT_LENGTH = 48
-PATCH_SIZE = 14
 # Scenes that are drawn between two lines of progress.
 DRAWN_AT_ONCE = 2_000
-# Share of a patch that a thing must cover to be what it shows; a patch of
-# less, but some, is not asked.
-SHOWN, SOME = 0.25, 0.03
-
-
-def world_words():
-    """What patches are asked: the English for each kind and each colour."""
-    kinds = [noun_phrase("en", kind) for kind in KINDS]
-    return kinds + [colour_name("en", colour) for colour in COLOURS]
-
-
-def patch_answers(scene, patch_size=PATCH_SIZE):
-    """Which of `world_words` each patch of a scene shows.
-
-    Returns:
-        int8 array `[patches, words]`, patches in raster order: 1 for yes, -1
-        for no, 0 where the patch is not asked.
-    """
-    side = len(scene.image) // patch_size
-    answers = np.full((side * side, len(KINDS) + len(COLOURS)), -1, "int8")
-    cells = (side, patch_size, side, patch_size)
-    cover = [
-        thing.mask.reshape(cells).mean((1, 3)).ravel()
-        for thing in scene.objects
-    ]
-    if not cover:
-        return answers
-    kinds, colours = tuple(KINDS), tuple(COLOURS)
-    largest, most = np.argmax(cover, 0), np.max(cover, 0)
-    for i, thing in enumerate(scene.objects):
-        shown = (largest == i) & (most > SHOWN)
-        answers[shown, kinds.index(thing.kind)] = 1
-        answers[shown, len(kinds) + colours.index(thing.colour)] = 1
-    answers[(most > SOME) & (most <= SHOWN)] = 0
-    return answers
 
 
 class AskedScenes(Mixture):
-    """Batches of pictures, captions and the answers of patches."""
+    """Batches of pictures, captions and the answers of patches.
+
+    Of larger pictures it takes a part with something to read, without a
+    caption.
+
+    Args:
+        size: int. Side of the pictures in pixels.
+        *args, **kwargs: As for `Mixture`.
+    """
+
+    def __init__(self, size, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.size = size
 
     def batch(self, start, size):
-        records = [self[index] for index in range(start, start + size)]
+        rows = [self.asked(index) for index in range(start, start + size)]
+        images, captions, answers = zip(*rows, strict=True)
         return {
-            "images": np.array([record.scene.image for record in records]),
-            "captions": [record.suffix for record in records],
-            "words": np.array([patch_answers(r.scene) for r in records]),
+            "images": np.array(images),
+            "captions": list(captions),
+            "words": np.array(answers),
         }
+
+    def asked(self, index):
+        """Image, caption and answers of one picture."""
+        record = self[index]
+        scene, caption = record.scene, record.suffix
+        room = len(scene.image) - self.size
+        if room:
+            rng = np.random.default_rng(index)
+            corner = rng.uniform(0, room, 2)
+            if scene.words:
+                word = scene.words[rng.integers(len(scene.words))]
+                top, left, bottom, right = word.box
+                # A place of the word comes to a place of the picture.
+                inside = rng.uniform((top, left), (bottom, right))
+                corner = inside * len(scene.image) - rng.uniform(0, self.size)
+            top, left = np.clip(corner, 0, room).astype(int)
+            scene, caption = cropped(scene, top, left, self.size), ""
+        return scene.image, caption, patch_answers(scene)
 
 
 class DrawnScenes:
@@ -79,28 +72,33 @@ class DrawnScenes:
     """
 
     def __init__(self, scenes, tokenizer, count, path, readers=2):
-        size = scenes[0].scene.image.shape
+        size = (scenes.size, scenes.size, 3)
         self.images = np.lib.format.open_memmap(
             path, "w+", "uint8", (count, *size)
         )
         self.token_ids = np.zeros((count, TEXT_LENGTH), "int32")
-        self.words = [None] * count
+        self.answers = []
         progress = keras.utils.Progbar(count, unit_name="scene")
         at_once = min(DRAWN_AT_ONCE, count)
         with ReaderProcesses(scenes, readers, at_once) as source:
             for start in range(0, count, at_once):
                 rows = slice(start, min(start + at_once, count))
                 raw = source.batch(start, rows.stop - start)
+                words = np.array(raw["words"])
                 self.images[rows] = raw["images"]
                 self.token_ids[rows] = padded(
                     tokenizer.tokenize(raw["captions"]), TEXT_LENGTH
                 )
-                self.words[rows] = raw["words"]
+                self.shape = words.shape[1:]
+                self.answers += [sparse(answers) for answers in words]
                 progress.update(rows.stop)
-        self.words = np.array(self.words)
 
     def __len__(self):
         return len(self.images)
+
+    def words(self, rows):
+        """The answers of patches, int8 `[rows, patches, words]`."""
+        return np.stack([dense(self.answers[i], self.shape) for i in rows])
 
 
 class SiglipBatches(keras.utils.PyDataset):
@@ -134,9 +132,28 @@ class SiglipBatches(keras.utils.PyDataset):
             for place in range(first, first + self.batch_size)
         ]
         images = self.scenes.images[rows].astype("float32") / 127.5 - 1.0
-        inputs = {"images": images, "token_ids": self.scenes.token_ids[rows]}
+        token_ids = self.scenes.token_ids[rows]
+        inputs = {"images": images, "token_ids": token_ids}
+        # Not every picture has a caption.
+        captioned = token_ids.any(axis=1)
         pairs = 2 * np.eye(len(images), dtype="int8") - 1
-        return inputs, {"captions": pairs, "words": self.scenes.words[rows]}
+        pairs *= captioned[:, None] & captioned
+        return inputs, {"captions": pairs, "words": self.scenes.words(rows)}
+
+
+def sparse(answers):
+    """Places and values of all answers that are not no."""
+    flat = answers.ravel()
+    places = np.flatnonzero(flat != -1)
+    return places.astype("int32"), flat[places]
+
+
+def dense(answers, shape):
+    """The answers of `sparse` as they were."""
+    places, values = answers
+    array = np.full(shape, -1, "int8")
+    array.ravel()[places] = values
+    return array
 
 
 def padded(rows, length):

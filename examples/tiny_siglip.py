@@ -14,23 +14,27 @@ import keras_hub
 import numpy as np
 from keras import ops
 
-from examples.tiny_scenes import PATCH_SIZE
 from examples.tiny_scenes import TEXT_LENGTH
 from examples.tiny_scenes import AskedScenes
 from examples.tiny_scenes import DrawnScenes
 from examples.tiny_scenes import SiglipBatches
-from examples.tiny_scenes import padded
-from examples.tiny_scenes import world_words
 from examples.tiny_starts import give_structure
+from examples.tiny_words import PATCH_SIZE
+from examples.tiny_words import world_words
+from keras_paligemma.data.synthetic import SyntheticWorld
 from keras_paligemma.training import ComponentMuon
 
 # Zhai et al., arXiv 2303.15343, section 3.2 and algorithm 1.
 LOGIT_STARTS = {"logit_scale": math.log(10.0), "logit_bias": -10.0}
+# Most words are not in a patch.
+WORD_BIAS = -4.0
 WIDTH = 192
 HEADS = 6
 LAYERS = 6
 # Of the text encoder, which serves in this stage only.
 TEXT_LAYERS = 1
+# Shares of whole pictures, and of parts of larger ones.
+WHOLE, PARTS = 5.0, 3.0
 
 
 def warmed_up(peak, steps):
@@ -65,7 +69,7 @@ class SiglipWithWords(keras.Model):
 
     Args:
         backbone: `keras_hub.models.SigLIPBackbone`.
-        words: int array `[words, length]`. Tokens of the words.
+        words: int. How many words patches are asked.
 
     Returns:
         dict of logits: `"captions"` `[texts, images]` and `"words"` `[images,
@@ -76,44 +80,27 @@ class SiglipWithWords(keras.Model):
         super().__init__(**kwargs)
         encoder = backbone.vision_encoder
         self.backbone = backbone
-        self.words = np.asarray(words, "int32")
         states = encoder.get_layer("post_layer_norm").output
         self.image_encoder = keras.Model(
             encoder.inputs, {"patches": states, "pooled": encoder.output}
         )
-        self.patch_dense = keras.layers.Dense(
-            states.shape[-1], dtype=backbone.dtype_policy, name="patch_dense"
-        )
-        # Most words are not in a patch: it begins nearer to what is so than
-        # the bias of whole pictures.
-        self.word_scale = self.add_weight(
-            name="word_scale",
-            initializer=keras.initializers.Constant(math.log(10.0)),
-        )
-        self.word_bias = self.add_weight(
-            name="word_bias", initializer=keras.initializers.Constant(-3.0)
+        self.word_dense = keras.layers.Dense(
+            words,
+            bias_initializer=keras.initializers.Constant(WORD_BIAS),
+            dtype=backbone.dtype_policy,
+            name="word_dense",
         )
 
     def build(self, input_shape):
-        width = self.image_encoder.output["patches"].shape
-        self.patch_dense.build(width)
+        self.word_dense.build(self.image_encoder.output["patches"].shape)
         self.built = True
 
     def call(self, inputs):
         seen = self.image_encoder(inputs["images"])
         captions = self.backbone.get_text_embeddings(inputs["token_ids"])
-        words = self.backbone.get_text_embeddings(
-            ops.convert_to_tensor(self.words)
-        )
-        _, caption_logits = self.backbone.siglip_head(seen["pooled"], captions)
-        patches = ops.normalize(
-            ops.cast(self.patch_dense(seen["patches"]), "float32"), axis=-1
-        )
-        words = ops.normalize(ops.cast(words, "float32"), axis=-1)
-        logits = ops.matmul(patches, ops.transpose(words))
-        scale = ops.exp(ops.cast(self.word_scale, "float32"))
-        bias = ops.cast(self.word_bias, "float32")
-        return {"captions": caption_logits, "words": scale * logits + bias}
+        _, logits = self.backbone.siglip_head(seen["pooled"], captions)
+        words = ops.cast(self.word_dense(seen["patches"]), "float32")
+        return {"captions": logits, "words": words}
 
 
 def siglip_backbone(vocabulary_size, image_size, dtype=None):
@@ -179,15 +166,14 @@ def train_siglip(
     )
     examples = [world[10**8 + i].image for i in range(512)]
     give_structure(backbone.vision_encoder, np.array(examples), HEADS)
-    words = padded(tokenizer.tokenize(world_words()), TEXT_LENGTH)
-    model = SiglipWithWords(backbone, words)
+    model = SiglipWithWords(backbone, len(world_words()))
     model.compile(
         ComponentMuon([(".*", warmed_up(6e-3, steps))], global_clipnorm=1.0),
         loss={"captions": PairwiseSigmoid(), "words": PairwiseSigmoid()},
         # By pixels seen, a caption is one word among many.
         loss_weights={"captions": 0.1, "words": 1.0},
     )
-    asked = AskedScenes({"caption": (world.task("caption", 10**7), 1.0)})
+    asked = asked_scenes(world)
     pictures = directory.with_suffix(".scenes.npy")
     drawn = DrawnScenes(asked, tokenizer, scenes, pictures, readers)
     with faster_attention():
@@ -199,6 +185,24 @@ def train_siglip(
     pictures.unlink()
     backbone.save_to_preset(os.fspath(directory))
     return history
+
+
+def asked_scenes(world):
+    """Whole scenes of a world, and parts of larger ones with words.
+
+    What is written is too small to read at the size of the first stages; and
+    what was seen at two sizes is known again when the images grow.
+    """
+    larger = SyntheticWorld(
+        2 * world.image_size, seed=world.seed, split=world.split
+    )
+    return AskedScenes(
+        world.image_size,
+        {
+            "caption": (world.task("caption", 10**7), WHOLE),
+            "ocr": (larger.task("ocr", 10**7), PARTS),
+        },
+    )
 
 
 def faster_attention():

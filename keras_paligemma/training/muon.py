@@ -132,6 +132,12 @@ class ComponentMuon(ComponentAdam):
         ahead = self.look_ahead(ops.cast(gradient, "float32"), slots)
         self.waiting.kernels.append((variable, ahead, learning_rate))
 
+    def apply(self, grads, trainable_variables=None):
+        """Updates the variables; see `keras.Optimizer.apply`."""
+        # Of an update that was interrupted.
+        self.waiting.kernels = []
+        super().apply(grads, trainable_variables)
+
     def finish_update(self):
         """Updates the kernels that wait, those of one shape together."""
         kernels, self.waiting.kernels = self.waiting.kernels, []

@@ -21,7 +21,7 @@ IMAGE_ENCODER_SHARE = 0.3
 # Examples at full length.
 STAGE_1_EXAMPLES = 320_000
 STAGE_2_EXAMPLES = 32_000
-MIX_EXAMPLES = 24_000
+MIX_EXAMPLES = 32_000
 
 
 def tiny_stages(scale=1.0, dtype="float32"):

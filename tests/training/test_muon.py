@@ -114,6 +114,29 @@ def test_kernels_step_as_in_torch_optim():
     assert difference < 0.05
 
 
+def test_kernels_of_an_interrupted_update_do_not_move_later(monkeypatch):
+    variables = [
+        keras.Variable(np.eye(3, dtype="float32"), name="kernel")
+        for _ in range(2)
+    ]
+    optimizer = ComponentMuon([(".*", 0.1)])
+    optimizer.build(variables)
+    gradients = [keras.ops.ones((3, 3))] * 2
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(optimizer, "finish_update", lambda: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            optimizer.apply(gradients, variables)
+    moved = []
+    move = optimizer.move
+    monkeypatch.setattr(
+        optimizer,
+        "move",
+        lambda variable, *rest: moved.append(variable) or move(variable, *rest),
+    )
+    optimizer.apply(gradients, variables)
+    assert len(moved) == 2
+
+
 def test_configs_and_saved_state_come_back(tmp_path):
     model = toy_models.toy_model()
     x, y = toy_models.toy_data()
