@@ -42,6 +42,7 @@ def letters():
     return tuple(sorted(found))
 
 
+@functools.cache
 def world_words():
     """What patches are asked, in the order of the answers."""
     words = [noun_phrase("en", kind) for kind in KINDS]
@@ -49,7 +50,7 @@ def world_words():
     for name in (*EDGES, *PLACES):
         for step in range(STEPS + 1):
             words.append(f"{name} <loc{round(1023 * step / STEPS):04d}>")
-    return words + list(letters())
+    return (*words, *letters())
 
 
 def patch_answers(scene, patch_size=PATCH_SIZE):
@@ -83,10 +84,10 @@ def answer_things(answers, things, side, patch_size):
     if not cover:
         return
     kinds, colours = tuple(KINDS), tuple(COLOURS)
+    first = len(kinds) + len(colours)
     largest, most = np.argmax(cover, 0), np.max(cover, 0)
     for i, thing in enumerate(things):
         shown = (largest == i) & (most > SHOWN)
-        first = len(kinds) + len(colours)
         answers[shown, kinds.index(thing.kind)] = 1
         answers[shown, len(kinds) + colours.index(thing.colour)] = 1
         for edge, step in enumerate(step_of(thing.box)):

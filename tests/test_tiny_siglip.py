@@ -71,7 +71,7 @@ def test_an_empty_scene_shows_places_alone():
 
 
 def test_patches_of_words_are_asked_for_their_letters():
-    # Letters as wide as each other; "o" from 14 to 42 pixels, and so on.
+    # From 14 to 98 pixels to the right, in the patches of two rows.
     word = PlacedWord("oxo", (0.25, 0.125, 0.5, 0.875), "latin")
     scene = Scene(np.zeros((112, 112, 3), "uint8"), (), (word,), "gradient")
     answers = tiny_words.patch_answers(scene)[:, -len(tiny_words.letters()) :]
