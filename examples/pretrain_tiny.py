@@ -8,11 +8,13 @@ by `from_unimodal`. Stage 1: all seven tasks at 112 px. Stage 2: reweighted, at
 beside the same from the model that stages 1 to 3 began with. Every stage is a
 `Stage` and an ordinary `fit`; started again with the same words, the run goes
 on where it stood. On two CPU cores PyTorch is the fastest backend for it:
-`KERAS_BACKEND=torch`.
+`KERAS_BACKEND=torch`. On a GPU, JAX, with `--dtype mixed_bfloat16 --readers`
+the number of cores, and more `--examples`.
 """
 
 import argparse
 import ctypes
+import os
 import pathlib
 import sys
 
@@ -32,6 +34,7 @@ from keras_paligemma.data.synthetic import synthetic_mixture
 from keras_paligemma.tasks.mask_vqvae import load_mask_codec
 from keras_paligemma.training import tiny_stages
 from keras_paligemma.training import train
+from keras_paligemma.training.tiny_stages import EXAMPLES
 
 # The names of the stages' last models within the package.
 SHIPPED = {
@@ -70,7 +73,7 @@ def assemble(workdir, scale, seed, readers, dtype):
     return path
 
 
-def run_stage(stage, preset, workdir, options, length_window=4):
+def run_stage(stage, preset, workdir, options):
     """One stage; returns the path of the model that it ends with."""
     model = PaliGemmaCausalLM.from_preset(
         str(preset), **stage.model_arguments()
@@ -81,8 +84,10 @@ def run_stage(stage, preset, workdir, options, length_window=4):
     samples = None
     if options.samples:
         samples = mixture.batch(10**6, options.samples)
-    # Drawn in one go, while the training waits: about 600 MB of pictures.
-    at_once = min(16_384 * 112**2 // stage.image_size**2, stage.examples)
+    at_once = None
+    if options.readers >= os.cpu_count():
+        # Drawn in one go, while the training waits: 600 MB of pictures.
+        at_once = min(16_384 * 112**2 // stage.image_size**2, stage.examples)
     with ReaderProcesses(mixture, options.readers, at_once) as source:
         train(
             model,
@@ -91,22 +96,20 @@ def run_stage(stage, preset, workdir, options, length_window=4):
             workdir,
             samples=samples,
             log_every=20,
-            length_window=length_window,
+            length_window=options.length_window,
             facts={"preset": str(preset), "seed": options.seed},
         )
     return workdir / "model"
 
 
-def ship(workdir, folder):
+def ship(models, folder):
     """Writes the models that go into the package, in float16.
 
     Keras loads them in its own policy, float32 unless told otherwise.
     """
-    for stage, name in SHIPPED.items():
-        model = PaliGemmaCausalLM.from_preset(
-            str(workdir / stage / "model"), dtype="float16"
-        )
-        model.save_to_preset(str(folder / name))
+    for stage, preset in models.items():
+        model = PaliGemmaCausalLM.from_preset(str(preset), dtype="float16")
+        model.save_to_preset(str(folder / SHIPPED[stage]))
 
 
 def keep_freed_memory():
@@ -129,13 +132,36 @@ def default_dtype():
     return "mixed_bfloat16" if fast else "float32"
 
 
+def stage_length(text):
+    """A stage and its number of examples, as words of the command say it."""
+    name, _, number = text.partition("=")
+    return name, int(number)
+
+
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--workdir", type=pathlib.Path, required=True)
     parser.add_argument(
         "--scale", type=float, default=1.0, help="on the number of examples"
     )
+    parser.add_argument(
+        "--examples",
+        type=stage_length,
+        nargs="+",
+        default=(),
+        metavar="STAGE=NUMBER",
+        help="other lengths than the usual: stage_2=640000",
+    )
     parser.add_argument("--readers", type=int, default=2, help="processes")
+    parser.add_argument(
+        "--length-window",
+        type=int,
+        default=4,
+        help="batches sorted by length together; 1 where shapes are compiled",
+    )
+    parser.add_argument(
+        "--dtype", default=default_dtype(), help="Keras' dtype policy"
+    )
     parser.add_argument(
         "--samples", type=int, default=8, help="answers shown as it learns"
     )
@@ -143,7 +169,13 @@ def main(arguments=None):
     parser.add_argument(
         "--start",
         metavar="PRESET",
-        help="train this one on, at 112 px, in the place of stage 0",
+        help="train this one on, in the place of what --first leaves out",
+    )
+    parser.add_argument(
+        "--first",
+        choices=list(EXAMPLES),
+        default="stage_1",
+        help="the stage that --start goes on with",
     )
     parser.add_argument(
         "--ship",
@@ -152,9 +184,11 @@ def main(arguments=None):
         help="where the three presets go, in float16",
     )
     options = parser.parse_args(arguments)
+    if options.start is None and options.first != "stage_1":
+        parser.error(f"--first {options.first} needs --start")
+    stages = tiny_stages(options.scale, options.dtype, dict(options.examples))
     keep_freed_memory()
     keras.utils.set_random_seed(options.seed)
-    dtype = default_dtype()
     start = options.start
     if start is None:
         start = assemble(
@@ -162,20 +196,25 @@ def main(arguments=None):
             options.scale,
             options.seed,
             options.readers,
-            dtype,
+            options.dtype,
         )
+    first = list(stages).index(options.first)
+    before, ahead = list(stages)[:first], list(stages)[first:]
+    models = dict.fromkeys(before[-1:], start)
     preset = start
-    for name, stage in tiny_stages(options.scale, dtype).items():
+    for name in ahead:
         print(f"== {name}", flush=True)
-        preset = run_stage(stage, preset, options.workdir / name, options)
+        preset = run_stage(
+            stages[name], preset, options.workdir / name, options
+        )
+        models[name] = preset
     epochs = 4 * min(1.0, max(0.0125, options.scale))
-    starts = {"start": start, "stage_1": options.workdir / "stage_1" / "model"}
-    for name, model in starts.items():
+    for name, model in (("start", start), (ahead[0], models[ahead[0]])):
         workdir = options.workdir / f"digits_from_{name}"
-        accuracy = transfer(model, workdir, epochs, dtype, options.seed)
+        accuracy = transfer(model, workdir, epochs, options.dtype, options.seed)
         print(f"digits, from {name}: {accuracy:.3f} of the held-out right")
     if options.ship:
-        ship(options.workdir, options.ship)
+        ship(models, options.ship)
     print(f"{preset} is the mix")
 
 

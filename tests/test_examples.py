@@ -92,6 +92,21 @@ def test_the_tiny_model_is_trained_from_nothing(tmp_path, monkeypatch):
     assert model.backbone.token_embedding.dtype == "float32"
     # It is done, and goes on from there at once.
     pretrain_tiny.main(words)
+    # Longer, from a stage's model.
+    start = tmp_path / "run" / "stage_2" / "model"
+    words = ["--workdir", str(tmp_path / "longer"), "--scale", "0.0002"]
+    words += ["--samples", "0", "--readers", "1", "--start", str(start)]
+    words += ["--first", "mix", "--examples", "mix=640000"]
+    pretrain_tiny.main(words)
+    run = json.loads((tmp_path / "longer" / "mix" / "run.json").read_text())
+    assert run["examples"] == 128
+    assert transferred[-2:] == [str(start), tmp_path / "longer/mix/model"]
+
+
+def test_a_later_stage_needs_a_model_to_start_from(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        pretrain_tiny.main(["--workdir", str(tmp_path), "--first", "mix"])
+    assert "--first mix needs --start" in capsys.readouterr().err
 
 
 def test_presets_are_measured_and_compared(preset, tmp_path, capsys):

@@ -1,7 +1,9 @@
 """A mixture whose examples are read in processes of their own."""
 
 import concurrent.futures
+import contextlib
 import multiprocessing
+import multiprocessing.context
 import os
 import threading
 
@@ -11,6 +13,14 @@ from keras_paligemma.data.reading import read_and_count
 _IN_A_CALL = 64
 # Of a reader process: the mixture it reads.
 _read = {}
+# Libraries read these when they are imported. A process has a core at most,
+# for more threads would take those of the training; and no accelerator, whose
+# memory the training has taken: what codes masks runs on the CPU.
+_OF_READERS = {
+    "OMP_NUM_THREADS": "1",
+    "CUDA_VISIBLE_DEVICES": "",
+    "JAX_PLATFORMS": "cpu",
+}
 
 
 class ReaderProcesses:
@@ -55,28 +65,19 @@ class ReaderProcesses:
                 f"at_once={at_once}"
             )
         self.mixture = mixture
+        self.workers = workers
         self.at_once = at_once
         self._blocks = {}
         self._lock = threading.Lock()
         self._pool = concurrent.futures.ProcessPoolExecutor(
             workers,
-            multiprocessing.get_context("spawn"),
+            _ReaderContext(),
             initializer=_begin,
             initargs=(mixture,),
         )
-        # Each process has a core at most: more threads would take those of
-        # the training. Libraries read this when they are imported.
-        before = os.environ.get("OMP_NUM_THREADS")
-        os.environ["OMP_NUM_THREADS"] = "1"
-        try:
-            # A process starts with each of the first calls.
-            for _ in range(workers):
-                self._pool.submit(_nothing)
-        finally:
-            if before is None:
-                del os.environ["OMP_NUM_THREADS"]
-            else:
-                os.environ["OMP_NUM_THREADS"] = before
+        # Processes start with the first calls.
+        for _ in range(workers):
+            self._pool.submit(_nothing)
 
     def batch(self, start, size):
         """Some consecutive examples; see `Mixture.batch`."""
@@ -130,9 +131,40 @@ class ReaderProcesses:
 
     def __getattr__(self, name):
         # Counts and settings are the mixture's.
-        if name.startswith("_") or name in ("mixture", "at_once"):
+        own = ("mixture", "workers", "at_once")
+        if name.startswith("_") or name in own:
             raise AttributeError(name)
         return getattr(self.mixture, name)
+
+
+class _ReaderProcess(multiprocessing.context.SpawnProcess):
+    """A new Python process with the readers' environment.
+
+    The executor starts it when there is work for it, perhaps late.
+    """
+
+    def start(self):
+        with _environment(_OF_READERS):
+            super().start()
+
+
+class _ReaderContext(multiprocessing.context.SpawnContext):
+    Process = _ReaderProcess
+
+
+@contextlib.contextmanager
+def _environment(variables):
+    """Environment variables that hold within the block."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _begin(mixture):

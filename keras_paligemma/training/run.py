@@ -110,6 +110,8 @@ def train(
         **compile_options,
     )
     share, shares = data_share()
+    # A reader process reads one batch at a time: each is kept at work.
+    threads = max(2, getattr(data, "workers", 0))
     batches = TrainingBatches(
         data,
         model.preprocessor,
@@ -118,6 +120,8 @@ def train(
         steps_per_epoch=min(checkpoint_every, updates) * split,
         process_index=share,
         process_count=shares,
+        threads=threads,
+        ahead=2 * threads,
         length_window=length_window,
     )
     workdir = Workdir(workdir)

@@ -18,21 +18,24 @@ from keras_paligemma.training.stages import Stage
 BATCH_SIZE = 64
 # Of the others' rate.
 IMAGE_ENCODER_SHARE = 0.3
-# Examples at full length.
-STAGE_1_EXAMPLES = 320_000
-STAGE_2_EXAMPLES = 32_000
-MIX_EXAMPLES = 32_000
+# What two CPU cores learn from in three hours.
+EXAMPLES = {"stage_1": 320_000, "stage_2": 32_000, "mix": 32_000}
 
 
-def tiny_stages(scale=1.0, dtype="float32"):
+def tiny_stages(scale=1.0, dtype="float32", examples=None):
     """Stages 1, 2 and the mix of the tiny PaliGemma.
 
     Args:
         scale: float. Multiplies the number of examples of each stage.
         dtype: string. Keras dtype policy.
+        examples: dict of stage to int, where other than `EXAMPLES`: with a
+            GPU, for instance.
 
     Returns:
         dict of name to `Stage`: `"stage_1"`, `"stage_2"`, `"mix"`.
+
+    Raises:
+        ValueError: If `examples` names another stage.
 
     Example:
 
@@ -42,11 +45,18 @@ def tiny_stages(scale=1.0, dtype="float32"):
     ```
     """
 
-    def scaled(examples):
-        return max(BATCH_SIZE, round(examples * scale))
-
+    unknown = set(examples or ()) - set(EXAMPLES)
+    if unknown:
+        raise ValueError(
+            f"`examples` must be given for stages among {list(EXAMPLES)}. "
+            f"Received: examples={examples}"
+        )
+    lengths = {
+        name: max(BATCH_SIZE, round(length * scale))
+        for name, length in {**EXAMPLES, **(examples or {})}.items()
+    }
     # Short runs are not all warm-up.
-    steps = scaled(STAGE_1_EXAMPLES) / BATCH_SIZE
+    steps = lengths["stage_1"] / BATCH_SIZE
     warmup = round(min(100, 0.1 * steps)) * BATCH_SIZE
     slow = round(min(300, 0.3 * steps)) * BATCH_SIZE
     curve = RateSettings(
@@ -67,7 +77,7 @@ def tiny_stages(scale=1.0, dtype="float32"):
         "tiny stage 1",
         image_size=112,
         text_length=192,
-        examples=scaled(STAGE_1_EXAMPLES),
+        examples=lengths["stage_1"],
         mixture={
             "caption": 4.0,
             "ocr": 1.0,
@@ -86,7 +96,7 @@ def tiny_stages(scale=1.0, dtype="float32"):
     stage_2 = stage_1.continued(
         name="tiny stage 2",
         image_size=224,
-        examples=scaled(STAGE_2_EXAMPLES),
+        examples=lengths["stage_2"],
         mixture={
             "caption": 2.0,
             "ocr": 4.0,
@@ -99,7 +109,7 @@ def tiny_stages(scale=1.0, dtype="float32"):
     )
     mix = stage_2.continued(
         name="tiny mix",
-        examples=scaled(MIX_EXAMPLES),
+        examples=lengths["mix"],
         mixture={
             "caption": 3.0,
             "ocr": 3.0,

@@ -1,6 +1,8 @@
 """Reader processes give what the mixture itself gives."""
 
+import json
 import os
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -18,6 +20,20 @@ def make_mixture():
         {"good": (records, 3.0), "bad": ([*records[:3], broken], 1.0)},
         on_error="skip",
     )
+
+
+class Surroundings(Sequence):
+    """Records of the environment that they are read in."""
+
+    names = ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "JAX_PLATFORMS")
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, index):
+        image = np.zeros((2, 2, 3), "uint8")
+        found = json.dumps({name: os.environ.get(name) for name in self.names})
+        return Record((image,), "caption en", found)
 
 
 def texts(batch):
@@ -39,6 +55,21 @@ def test_two_processes_give_the_same_batches_and_count_what_they_skip():
         assert source.examples_seen(8) == {"good": 6, "bad": 2}
         assert source.describe() == mixture.describe()
     assert mixture.problems.counts == expected.problems.counts != {}
+
+
+def test_readers_leave_cores_and_accelerators_to_the_training(monkeypatch):
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda,cpu")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    mixture = Mixture({"seen": (Surroundings(), 1.0)})
+    with ReaderProcesses(mixture, workers=2) as source:
+        (found,) = {*map(str, source.batch(0, 8)["responses"])}
+    assert json.loads(found) == {
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+        "JAX_PLATFORMS": "cpu",
+    }
+    assert os.environ["JAX_PLATFORMS"] == "cuda,cpu"
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ
 
 
 def test_examples_read_in_one_go_are_the_same():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import threading
 
 import keras
 import numpy as np
@@ -105,6 +106,28 @@ def test_learns_logs_and_saves(folder, whole):
     saved = weights_of(PaliGemmaCausalLM.from_preset(str(workdir / "model")))
     for path, value in weights.items():
         np.testing.assert_array_equal(saved[path], value)
+
+
+class FourAtOnce:
+    """A source of four readers, whose batches come only when all four read."""
+
+    workers = 4
+
+    def __init__(self, mixture):
+        self.mixture = mixture
+        self.barrier = threading.Barrier(4, timeout=60)
+
+    def batch(self, start, size):
+        self.barrier.wait()
+        return self.mixture.batch(start, size)
+
+
+def test_every_reader_is_kept_at_work(folder, tmp_path):
+    source = FourAtOnce(data_of(folder))
+    # The last batches are made with no others ahead of them.
+    stage = dataclasses.replace(STAGE, epochs=None, examples=4 * 4)
+    run(folder, tmp_path, stage=stage, data=source)
+    assert not source.barrier.broken
 
 
 def test_an_interrupted_run_ends_with_the_same_weights(folder, whole):

@@ -44,3 +44,16 @@ def test_stage_2_has_more_pixels_and_more_to_read_and_find():
     for task in ("ocr", "segment"):
         assert share(second, task) > share(first, task)
     assert share(second, "detect") + share(second, "segment") > 0.3
+
+
+def test_a_stage_can_be_longer():
+    stages = tiny_stages(scale=0.5, examples={"stage_2": 640_000})
+    usual = tiny_stages(scale=0.5)
+    assert stages["stage_2"].examples == 320_000
+    assert stages["stage_1"] == usual["stage_1"]
+    assert stages["mix"].examples == usual["mix"].examples
+
+
+def test_an_unknown_stage_has_no_length():
+    with pytest.raises(ValueError, match="stage_3"):
+        tiny_stages(examples={"stage_3": 64})
