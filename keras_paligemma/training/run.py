@@ -186,7 +186,8 @@ def _watchers(model, batches, samples, workdir, log_every):
     """The callbacks of a run that look, count and write."""
     tokens = model.preprocessor.sequence_length
     watchers = [
-        StopOnNonFinite(batches),
+        # To look at a loss waits for its step.
+        StopOnNonFinite(batches, every=log_every),
         ComponentRates(every=log_every),
         Throughput(batches.batch_size, tokens, every=log_every),
     ]

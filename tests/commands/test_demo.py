@@ -1,5 +1,7 @@
 """`keras-paligemma demo` on a tiny preset."""
 
+import re
+
 import pytest
 from PIL import Image
 
@@ -23,6 +25,14 @@ def test_all_seven_tasks_of_a_drawn_scene(preset, tmp_path, capsys):
     assert "detect " in printed and "segment " in printed
     with Image.open(out) as picture:
         assert picture.width > 900
+
+
+def test_the_shipped_model_sees_the_drawn_scene(tmp_path, capsys):
+    assert cli.main(["demo", "--out", str(tmp_path / "demo.png")]) == 0
+    printed = capsys.readouterr().out
+    (prompt,) = re.findall(r"detect ([a-z ;]+) ", printed)
+    (caption,) = re.findall(r"caption en\W+(\w.*?)  ", printed)
+    assert any(kind in caption for kind in prompt.split(" ; "))
 
 
 def test_an_image_and_words_of_ones_own(preset, tmp_path, capsys):

@@ -4,14 +4,16 @@ import json
 import os
 from pathlib import Path
 
-import keras
-
 from keras_paligemma.training.callbacks.checks import check_every
-from keras_paligemma.training.callbacks.step_callback import StepCallback
+from keras_paligemma.training.callbacks.step_numbers import StepNumbers
+from keras_paligemma.training.callbacks.step_numbers import as_numbers
 
 
-class JSONLog(StepCallback):
+class JSONLog(StepNumbers):
     """Writes the logs of steps and epochs to a file, a line each.
+
+    A step's loss and metrics are means of the steps since the line before
+    (see `StepNumbers`), an epoch's are its own.
 
     Lines of steps past the checkpoint that a run goes on from are taken
     away, so that no step stands there twice.
@@ -40,7 +42,7 @@ class JSONLog(StepCallback):
 
     def on_step_end(self, step, logs):
         if self.due(self.every):
-            self._write({"step": step, **as_numbers(logs)})
+            self._write({"step": step, **self.numbers(logs)})
 
     def on_epoch_end(self, epoch, logs=None):
         line = {"step": self.step, "epoch": epoch + 1}
@@ -68,16 +70,3 @@ def keep_lines_until(path, step):
     temporary = path.with_name(f".{path.name}")
     temporary.write_text("".join(kept), encoding="utf-8")
     os.replace(temporary, path)
-
-
-def as_numbers(logs):
-    """The numbers among the logs, as floats and ints."""
-    numbers = {}
-    for name, value in logs.items():
-        if not isinstance(value, (int, float)):
-            try:
-                value = float(keras.ops.convert_to_numpy(value))
-            except (TypeError, ValueError):
-                continue
-        numbers[name] = value
-    return numbers

@@ -3,8 +3,8 @@
 import numbers
 
 from keras_paligemma.training.callbacks.checks import check_every
-from keras_paligemma.training.callbacks.json_log import as_numbers
 from keras_paligemma.training.callbacks.step_callback import StepCallback
+from keras_paligemma.training.callbacks.step_numbers import as_numbers
 from keras_paligemma.training.callbacks.undisturbed import undisturbed
 
 

@@ -6,11 +6,11 @@ import rich.console
 import rich.progress
 
 from keras_paligemma.training.callbacks.checks import check_every
-from keras_paligemma.training.callbacks.json_log import as_numbers
-from keras_paligemma.training.callbacks.step_callback import StepCallback
+from keras_paligemma.training.callbacks.step_numbers import StepNumbers
+from keras_paligemma.training.callbacks.step_numbers import as_numbers
 
 
-class ProgressBar(StepCallback):
+class ProgressBar(StepNumbers):
     """Shows how far a run is, over all its epochs.
 
     A bar on a terminal; elsewhere a line now and then.
@@ -81,8 +81,8 @@ class ProgressBar(StepCallback):
             self._progress = None
 
     def text(self, logs):
-        """Loss, rates and speed as one line."""
-        numbers = as_numbers(logs)
+        """Loss since the last look, rates and speed as one line."""
+        numbers = self.numbers(logs)
         shown = [
             f"{name} {value:.4g}"
             for name, value in numbers.items()

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from keras_paligemma.training.callbacks.checks import check_every
-from keras_paligemma.training.callbacks.json_log import as_numbers
-from keras_paligemma.training.callbacks.step_callback import StepCallback
+from keras_paligemma.training.callbacks.step_numbers import StepNumbers
+from keras_paligemma.training.callbacks.step_numbers import as_numbers
 
 
-class TensorBoardLogs(StepCallback):
+class TensorBoardLogs(StepNumbers):
     """Writes logs, and pictures of predictions, for TensorBoard.
 
     Steps are those of the run, also after it was resumed; what TensorBoard
@@ -49,18 +49,18 @@ class TensorBoardLogs(StepCallback):
 
     def on_step_end(self, step, logs):
         if self.due(self.every):
-            self._write(logs)
+            self._write(self.numbers(logs))
 
     def on_epoch_end(self, epoch, logs=None):
-        self._write(logs or {})
+        self._write(as_numbers(logs or {}))
         self._writer.flush()
 
     def on_train_end(self, logs=None):
         self._show_pictures()
         self._writer.close()
 
-    def _write(self, logs):
-        for name, value in as_numbers(logs).items():
+    def _write(self, numbers):
+        for name, value in numbers.items():
             self._writer.add_scalar(name, value, self.step)
         self._show_pictures()
 

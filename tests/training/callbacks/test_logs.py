@@ -92,6 +92,27 @@ def test_writes_a_line_a_step_and_one_an_epoch(tmp_path):
     assert all(np.isfinite(line["loss"]) for line in lines)
 
 
+def test_a_line_is_of_the_steps_since_the_line_before(tmp_path):
+    every = tmp_path / "1.jsonl"
+    third = tmp_path / "3.jsonl"
+    batches = TrainingBatches(Rows(), lambda raw: raw, 2, 10, 5)
+    fit(batches, JSONLog(every, every=1), JSONLog(third, every=3))
+    lines = read_lines(every)
+    losses = {x["step"]: x["loss"] for x in lines if "epoch" not in x}
+    epochs = {x["step"]: x["loss"] for x in lines if "epoch" in x}
+    # No two alike, and the epochs' means are those of their steps.
+    assert len({round(loss, 4) for loss in losses.values()}) == 10
+
+    def mean(first, last):
+        return np.mean([losses[step] for step in range(first, last + 1)])
+
+    assert epochs == pytest.approx({5: mean(1, 5), 10: mean(6, 10)}, rel=1e-5)
+    some = {x["step"]: x["loss"] for x in read_lines(third) if "epoch" not in x}
+    # A line never reaches back over an epoch's beginning.
+    expected = {3: mean(1, 3), 6: mean(6, 6), 9: mean(7, 9)}
+    assert some == pytest.approx(expected, rel=1e-5)
+
+
 def test_a_resumed_log_has_no_step_twice(tmp_path):
     path = tmp_path / "log.jsonl"
     fit(batches_of(Rows()), JSONLog(path, every=1))
