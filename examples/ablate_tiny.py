@@ -114,7 +114,11 @@ def run_variant(name, stages, kind, augment, options):
     for number, stage in enumerate(stages):
         model = load(preset, kind, stage)
         mixture = synthetic_mixture(
-            stage.mixture, stage.image_size, options.seed, codec
+            stage.mixture,
+            stage.image_size,
+            options.seed,
+            codec,
+            part=number,
         )
         mixture.augment = augment
         began = time.perf_counter()

@@ -8,8 +8,9 @@ by `from_unimodal`. Stage 1: all seven tasks at 112 px. Stage 2: reweighted, at
 beside the same from the model that stages 1 to 3 began with. Every stage is a
 `Stage` and an ordinary `fit`; started again with the same words, the run goes
 on where it stood. On two CPU cores PyTorch is the fastest backend for it:
-`KERAS_BACKEND=torch`. On a GPU, JAX, with `--dtype mixed_bfloat16 --readers`
-the number of cores, and more `--examples`.
+`KERAS_BACKEND=torch`. On a GPU, JAX, with `--dtype mixed_bfloat16
+--length-window 1 --tasks-per-scene 4`, as many `--readers` as there are cores
+but one, and more `--examples`.
 """
 
 import argparse
@@ -73,16 +74,22 @@ def assemble(workdir, scale, seed, readers, dtype):
     return path
 
 
-def run_stage(stage, preset, workdir, options):
+def run_stage(stage, preset, workdir, options, part):
     """One stage; returns the path of the model that it ends with."""
     model = PaliGemmaCausalLM.from_preset(
         str(preset), **stage.model_arguments()
     )
     mixture = synthetic_mixture(
-        stage.mixture, stage.image_size, options.seed, load_mask_codec()
+        stage.mixture,
+        stage.image_size,
+        options.seed,
+        load_mask_codec(),
+        part=part,
+        tasks_per_scene=options.tasks_per_scene,
     )
     samples = None
     if options.samples:
+        # Far past what any stage reads.
         samples = mixture.batch(10**6, options.samples)
     at_once = None
     if options.readers >= os.cpu_count():
@@ -97,7 +104,11 @@ def run_stage(stage, preset, workdir, options):
             samples=samples,
             log_every=20,
             length_window=options.length_window,
-            facts={"preset": str(preset), "seed": options.seed},
+            facts={
+                "preset": str(preset),
+                "seed": options.seed,
+                "part": part,
+            },
         )
     return workdir / "model"
 
@@ -154,6 +165,12 @@ def main(arguments=None):
     )
     parser.add_argument("--readers", type=int, default=2, help="processes")
     parser.add_argument(
+        "--tasks-per-scene",
+        type=int,
+        default=1,
+        help="more where drawing is what training waits for",
+    )
+    parser.add_argument(
         "--length-window",
         type=int,
         default=4,
@@ -204,8 +221,10 @@ def main(arguments=None):
     preset = start
     for name in ahead:
         print(f"== {name}", flush=True)
+        # No scene is seen in two stages.
+        part = list(stages).index(name)
         preset = run_stage(
-            stages[name], preset, options.workdir / name, options
+            stages[name], preset, options.workdir / name, options, part
         )
         models[name] = preset
     epochs = 4 * min(1.0, max(0.0125, options.scale))

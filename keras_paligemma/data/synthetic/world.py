@@ -127,7 +127,7 @@ class SyntheticWorld:
         )
         return composer.compose(focus)
 
-    def example(self, index, task):
+    def example(self, index, task, scenes=None):
         """Writes the record of one task about one scene.
 
         All tasks of an index are about the same scene, but for "ocr", whose
@@ -136,13 +136,16 @@ class SyntheticWorld:
         Args:
             index: int, 0 or above, without end.
             task: str. One of `keras_paligemma.tasks.TASKS`.
+            scenes: callable as `scene`, if it need not be drawn again; the
+                method itself by default.
 
         Returns:
             A `SyntheticRecord`: a `Record` with the image as a `PIL.Image`,
             its `objects` or `snippets`, and the `scene`.
         """
         _check_choice("task", task, tuple(TASKS))
-        scene = self.scene(index, "words" if task == "ocr" else "objects")
+        focus = "words" if task == "ocr" else "objects"
+        scene = (scenes or self.scene)(index, focus)
         rng = self._generator(index, task)
         language = self.languages[rng.integers(len(self.languages))]
         record = write_record(
