@@ -76,9 +76,6 @@ def assemble(workdir, scale, seed, readers, dtype):
 
 def run_stage(stage, preset, workdir, options, part):
     """One stage; returns the path of the model that it ends with."""
-    model = PaliGemmaCausalLM.from_preset(
-        str(preset), **stage.model_arguments()
-    )
     mixture = synthetic_mixture(
         stage.mixture,
         stage.image_size,
@@ -95,7 +92,11 @@ def run_stage(stage, preset, workdir, options, part):
     if options.readers >= os.cpu_count():
         # Drawn in one go, while the training waits: 600 MB of pictures.
         at_once = min(16_384 * 112**2 // stage.image_size**2, stage.examples)
+    # The processes start while the model is loaded.
     with ReaderProcesses(mixture, options.readers, at_once) as source:
+        model = PaliGemmaCausalLM.from_preset(
+            str(preset), **stage.model_arguments()
+        )
         train(
             model,
             stage,

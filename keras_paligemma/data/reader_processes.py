@@ -5,6 +5,9 @@ import contextlib
 import multiprocessing
 import multiprocessing.context
 import os
+import pathlib
+import pickle
+import tempfile
 import threading
 
 from keras_paligemma.data.reading import read_and_count
@@ -69,11 +72,16 @@ class ReaderProcesses:
         self.at_once = at_once
         self._blocks = {}
         self._lock = threading.Lock()
+        # By a file: a process takes what is sent along piece by piece, while
+        # it imports what is in it, and the next would only start after that.
+        self._folder = tempfile.TemporaryDirectory(prefix="readers_")
+        path = pathlib.Path(self._folder.name) / "mixture.pickle"
+        path.write_bytes(pickle.dumps(mixture))
         self._pool = concurrent.futures.ProcessPoolExecutor(
             workers,
             _ReaderContext(),
             initializer=_begin,
-            initargs=(mixture,),
+            initargs=(str(path),),
         )
         # Processes start with the first calls.
         for _ in range(workers):
@@ -122,6 +130,7 @@ class ReaderProcesses:
     def close(self):
         """Ends the processes."""
         self._pool.shutdown(cancel_futures=True)
+        self._folder.cleanup()
 
     def __enter__(self):
         return self
@@ -167,8 +176,8 @@ def _environment(variables):
                 os.environ[name] = value
 
 
-def _begin(mixture):
-    _read["mixture"] = mixture
+def _begin(path):
+    _read["mixture"] = pickle.loads(pathlib.Path(path).read_bytes())
     # Where cores are few, the training's threads, which wait for each other,
     # come first; a training that waits for a batch leaves the core anyway.
     if hasattr(os, "nice"):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import tempfile
 from collections.abc import Sequence
 
 import numpy as np
@@ -57,7 +58,10 @@ def test_two_processes_give_the_same_batches_and_count_what_they_skip():
     assert mixture.problems.counts == expected.problems.counts != {}
 
 
-def test_readers_leave_cores_and_accelerators_to_the_training(monkeypatch):
+def test_readers_leave_cores_and_accelerators_to_the_training(
+    monkeypatch, tmp_path
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv("JAX_PLATFORMS", "cuda,cpu")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     mixture = Mixture({"seen": (Surroundings(), 1.0)})
@@ -68,6 +72,8 @@ def test_readers_leave_cores_and_accelerators_to_the_training(monkeypatch):
         "CUDA_VISIBLE_DEVICES": "",
         "JAX_PLATFORMS": "cpu",
     }
+    # And no files behind.
+    assert list(tmp_path.iterdir()) == []
     assert os.environ["JAX_PLATFORMS"] == "cuda,cpu"
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
 
