@@ -28,18 +28,22 @@ class StepNumbers(StepCallback):
         super().__init__()
         self._seen = 0
         self._means = {}
+        self._averaged = None
 
     def on_epoch_begin(self, epoch, logs=None):
         super().on_epoch_begin(epoch, logs)
         self._seen = 0
         self._means = {}
+        self._averaged = None
 
     def numbers(self, logs):
         """The numbers among the logs; means are those since the last call."""
         numbers = as_numbers(logs)
         steps = self.step - self._epoch_begin
         new = steps - self._seen
-        means = {k: v for k, v in numbers.items() if k in self._metric_names()}
+        if self._averaged is None:
+            self._averaged = self._metric_names()
+        means = {k: v for k, v in numbers.items() if k in self._averaged}
         if new > 0:
             for name, mean in means.items():
                 before = self._means.get(name, 0.0)
@@ -48,7 +52,10 @@ class StepNumbers(StepCallback):
         return numbers
 
     def _metric_names(self):
-        """What of the logs Keras averages; the rest callbacks added."""
+        """What of the logs Keras averages; the rest callbacks added.
+
+        Asked once an epoch: on JAX it brings the model up to date.
+        """
         metrics = {} if self.model is None else self.model.get_metrics_result()
         return {"loss", *metrics}
 
