@@ -40,6 +40,11 @@ ROWS = {
     "segment": ("segment", "en", "mean_iou", 0.70),
     "grounded caption": ("grounded_caption", "en", "exact_match", 0.85),
 }
+# What the table shows besides, of the same records; without a goal.
+DETAILS = {
+    "detect": ("mAP@[.5:.95]", "mAP@[.5:.95]/small"),
+    "grounded caption": ("exact_match/small",),
+}
 
 
 def measure_row(model, row, count, batch_size):
@@ -103,20 +108,21 @@ def table(reports):
         "| task | measure | goal | " + " | ".join(reports) + " |",
         "|---" * (3 + len(reports)) + "|",
     ]
-    for row, (_, _, measure, goal) in ROWS.items():
-        figures = []
-        for report in reports.values():
-            value = figure_of(report, row)
-            figures.append("-" if value is None else f"{value:.3f}")
-        sign = "≤" if "error" in measure else "≥"
-        cells = [row, measure, f"{sign} {goal:.2f}", *figures]
-        lines.append("| " + " | ".join(cells) + " |")
+    for row, (_, _, main_measure, goal) in ROWS.items():
+        sign = "≤" if "error" in main_measure else "≥"
+        goals = {main_measure: f"{sign} {goal:.2f}"}
+        for measure in (main_measure, *DETAILS.get(row, ())):
+            values = [figure_of(x, row, measure) for x in reports.values()]
+            figures = ["-" if v is None else f"{v:.3f}" for v in values]
+            cells = [row, measure, goals.get(measure, ""), *figures]
+            lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
-def figure_of(report, row):
-    """The measure of a row, or `None` where it was not measured."""
-    return report.get(row, {}).get("metrics", {}).get(ROWS[row][2])
+def figure_of(report, row, measure=None):
+    """A measure of a row, or `None` where it was not measured."""
+    metrics = report.get(row, {}).get("metrics", {})
+    return metrics.get(measure or ROWS[row][2])
 
 
 def plot(reports, path):
