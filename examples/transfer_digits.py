@@ -50,7 +50,7 @@ def digit_stage(image_size, epochs, dtype):
         text_length=32,
         epochs=epochs,
         mixture={"digits": 1.0},
-        rates=((".*", RateSettings("cosine", peak=5e-4, warmup="10%")),),
+        rates=((".*", RateSettings("cosine", peak=2e-3, warmup="10%")),),
         batch_size=32,
         optimizer="muon",
         adam_betas=(0.9, 0.95),
