@@ -31,8 +31,9 @@ class ReaderProcesses:
 
     What comes out is the mixture's own, whatever their number. Drawing or
     decoding images in threads of the training process would hold up its
-    every operation; processes do not. They are new Python processes: a
-    script must keep what it runs below `if __name__ == "__main__":`.
+    every operation; processes do not. They are new Python processes, which see
+    no accelerator: a script must keep what it runs below `if __name__ ==
+    "__main__":`.
 
     Args:
         mixture: `Mixture`, picklable. What its processes skip is counted in
