@@ -88,9 +88,6 @@ def test_steps_equal_the_formula():
     toy_models.assert_same_values(model, expected, rtol=2e-5)
 
 
-@pytest.mark.skipif(
-    keras.backend.backend() != "torch", reason="the reference is PyTorch's"
-)
 def test_kernels_step_as_in_torch_optim():
     import torch
 
