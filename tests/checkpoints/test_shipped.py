@@ -40,17 +40,29 @@ def test_each_is_loaded_by_its_name_in_float32(name):
     assert all(np.isfinite(value).all() for value in values)
 
 
-@pytest.mark.parametrize("name", ["pali_gemma_tiny_mix_224"])
-def test_what_it_says_depends_on_the_image(name):
+def measure(name, task, count):
     model = PaliGemmaCausalLM.from_preset(name)
     world = SyntheticWorld(SIZES[name], seed=1, split="test")
-    evaluation = evaluate(
+    return evaluate(
         model,
-        world.task("grounded_caption", 40),
-        "grounded_caption",
-        batch_size=40,
-        max_length=32,
+        world.task(task, count),
+        task,
+        batch_size=count,
+        max_length=64,
         progress=False,
-    )
-    # Of 28 kinds in 11 colours a guess is hardly ever right.
-    assert evaluation.metrics["exact_match"] > 0.3
+    ).metrics
+
+
+def test_it_is_right_as_often_on_every_backend():
+    metrics = measure("pali_gemma_tiny_mix_224", "grounded_caption", 40)
+    # Of 28 kinds in 11 colours a guess is hardly ever right. The number is
+    # that of these weights, for all backends.
+    assert round(40 * metrics["exact_match"]) == 37
+
+
+def test_stage_2_reads_better_than_stage_1():
+    errors = [
+        measure(name, "ocr", 24)["character_error_rate"]
+        for name in ("pali_gemma_tiny_112", "pali_gemma_tiny_224")
+    ]
+    assert errors[1] < errors[0] - 0.1
